@@ -1,0 +1,49 @@
+# `make demo` and `make test` set up what they need. Python 3.11 or newer is all that must be there.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv
+STAMP := .venv/.installed
+
+.PHONY: setup demo test check lint types imports bench lock clean help
+
+help:          ## this list
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
+
+setup: $(STAMP)  ## .venv with everything; its bin/fleet is the CLI
+
+# uv is itself a package: no other installer is asked for. The lock pins every file by hash.
+$(STAMP): requirements-dev.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@echo "installing the pinned dependencies …"
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install --quiet --require-hashes -r requirements-dev.lock
+	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup  ## a fleet of three sites through validate, plan, rollout and status, against the sandbox
+	@$(BIN)/fleet demo
+
+test: setup lint types imports  ## everything that CI runs
+	$(BIN)/pytest -n 2
+
+check: test
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports
+
+bench: setup  ## measurements; prints figures and ratios, never fails on a time
+	$(BIN)/python tests/bench/startup.py
+
+lock: setup  ## resolve the dependencies anew
+	$(UV) pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url pyproject.toml -o requirements.lock
+	$(UV) pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean:
+	rm -rf .venv .fleet .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
