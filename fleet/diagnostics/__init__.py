@@ -1,0 +1,1 @@
+"""Findings about an inventory: one value, many renderers."""

@@ -1,0 +1,70 @@
+"""`Diagnostic`, the one type for every finding."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A place in a file. Lines and columns count from 1; the end is exclusive, on the last line."""
+
+    path: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding.
+
+    `message` is one phrase that makes sense alone; `help` says what to type instead. `source_line` is
+    the text of the span's first line, or None when it must not be shown (a secret may stand there).
+    `sites` names the sites it concerns; a finding in a shared layer is one diagnostic for all of them.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    span: Span
+    help: str | None = None
+    source_line: str | None = None
+    sites: tuple[str, ...] = ()
+
+    @property
+    def sort_key(self) -> tuple[Span, str, str]:
+        """By place, then code, then message: the order in which they are always shown."""
+        return (self.span, self.code, self.message)
+
+
+def merged(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """The diagnostics in order, with findings that differ only in their sites made one."""
+    by_identity: dict[tuple[Span, str, str], Diagnostic] = {}
+    sites: dict[tuple[Span, str, str], set[str]] = {}
+    for item in diagnostics:
+        by_identity.setdefault(item.sort_key, item)
+        sites.setdefault(item.sort_key, set()).update(item.sites)
+    return tuple(
+        Diagnostic(d.code, d.severity, d.message, d.span, d.help, d.source_line, tuple(sorted(sites[key])))
+        for key, d in sorted(by_identity.items())
+    )
+
+
+def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
+    """Whether any of them is an error."""
+    return any(d.severity == "error" for d in diagnostics)
+
+
+class FleetError(Exception):
+    """An expected failure at an effect's edge: shown as one line with its help, never as a traceback.
+
+    `exit_code` is one of the documented exit codes (docs/cli.md).
+    """
+
+    def __init__(self, code: str, message: str, help: str = "", exit_code: int = 1) -> None:  # noqa: A002
+        super().__init__(message)
+        self.code, self.message, self.help, self.exit_code = code, message, help, exit_code

@@ -1,0 +1,1 @@
+"""From the text of inventory files to resolved sites, with the place of every value known."""

@@ -1,0 +1,72 @@
+"""Laying site values over each other: defaults, profile, ring, site.
+
+Mappings merge key by key, everything else replaces, and `null` takes an inherited key away.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fleet.diagnostics.diagnostic import Span
+from fleet.inventory.source import Path, SourceFile
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Site fields of one origin: `data` stands at `at` of `file`."""
+
+    name: str
+    """`defaults`, `profile pilot`, `ring canary` or `site graz`."""
+    file: SourceFile
+    at: Path
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a resolved value comes from. `span` is None for a default of the model itself."""
+
+    layer: str
+    span: Span | None
+
+
+def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` laid over `base`; neither is changed."""
+    result = dict(base)
+    for key, value in over.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, dict) and isinstance(below := result.get(key), dict):
+            result[key] = overlay(below, value)
+        elif isinstance(value, dict):
+            result[key] = overlay({}, value)  # drops nulls that have nothing to take away
+        else:
+            result[key] = value
+    return result
+
+
+def _holds(data: Any, path: Path) -> bool:
+    for step in path:
+        if isinstance(data, Mapping) and step in data:
+            data = data[step]
+        elif isinstance(data, (list, tuple)) and isinstance(step, int) and step < len(data):
+            data = data[step]
+        else:
+            return False
+    return True
+
+
+def owner(layers: Sequence[Layer], path: Path) -> Layer | None:
+    """The last layer that gives a value at `path`, or None when only the model's default does."""
+    for layer in reversed(layers):
+        if _holds(layer.data, path):
+            return layer
+    return None
+
+
+def find_origin(layers: Sequence[Layer], path: Path) -> Origin:
+    """Where the value at `path` was written."""
+    layer = owner(layers, path)
+    if layer is None:
+        return Origin("default", None)
+    return Origin(layer.name, layer.file.locate((*layer.at, *path)))
