@@ -1,0 +1,62 @@
+"""Jinja2, set up so that a value can't break out of its place in the YAML."""
+
+import json
+import re
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateError
+from markupsafe import Markup
+
+from fleet.diagnostics.diagnostic import FleetError
+
+_PLAIN = re.compile(r"[a-zA-Z][a-zA-Z0-9]*([._/-][a-zA-Z0-9]+)*")
+_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
+
+
+def to_yaml(value: Any) -> Any:
+    """Each `{{ value }}` of a template as a YAML scalar or flow collection (JSON is YAML).
+
+    Text is quoted unless it is a plain word that no reader of YAML takes for anything else.
+    """
+    if isinstance(value, Markup):  # what a macro returned: YAML already
+        return value
+    if isinstance(value, str):
+        return value if _PLAIN.fullmatch(value) and value.lower() not in _WORDS else json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _load(name: str) -> str | None:
+    file = resources.files("fleet_templates").joinpath(*name.split("/"))
+    return file.read_text(encoding="utf-8") if file.is_file() else None
+
+
+@cache
+def _environment() -> Environment:
+    # HTML escaping is on only to mark what macros return; `to_yaml` does the quoting.
+    return Environment(
+        loader=FunctionLoader(_load),
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        autoescape=True,
+        trim_blocks=False,
+        keep_trailing_newline=True,
+    )
+
+
+def _finalize(value: Any) -> Any:
+    return Markup(to_yaml(value))  # noqa: S704 - not HTML: this keeps the YAML from being escaped as HTML
+
+
+def render_template(template: str, /, **values: Any) -> str:
+    """The text of `template` (a path below `templates/`), ending in one newline.
+
+    Raises `FleetError` (TPL001) naming the template and its line when it asks for something missing.
+    """
+    try:
+        text = _environment().get_template(template).render(**values)
+    except TemplateError as error:
+        line = getattr(error, "lineno", None)
+        raise FleetError("TPL001", f"templates/{template}{f':{line}' if line else ''}: {error.message}") from error
+    return text.strip("\n") + "\n"

@@ -1,0 +1,176 @@
+"""`render_site`: every file of a site's GitOps tree, as text by path."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import ceil
+
+from fleet import catalog
+from fleet.model.site import Agent, InferenceDeployment, SiteSpec
+from fleet.render.templating import render_template
+
+NAMESPACES = (
+    # Requirement A16, A17: these five, and no privileges where code of others runs.
+    ("platform", "baseline"),
+    ("agents", "restricted"),
+    ("tools", "restricted"),
+    ("observability", "baseline"),
+    ("flux-system", "baseline"),
+)
+GUARDED = ("platform", "agents", "tools")
+"""Namespaces in which nothing may talk that no policy allows."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A folder that Flux applies after those that it depends on."""
+
+    name: str
+    path: str
+    depends_on: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RenderedTree:
+    """A site's files: POSIX path to text, in the order of the paths."""
+
+    site: str
+    files: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """`sha256:…` over paths and texts."""
+        digest = hashlib.sha256()
+        for path, text in self.files.items():
+            digest.update(f"{path}\0{len(text.encode())}\0{text}".encode())
+        return "sha256:" + digest.hexdigest()
+
+
+def site_image(spec: SiteSpec, image: str) -> str:
+    """The image as the site pulls it: from its own registry where it has one, by the same digest."""
+    if spec.registry is None:
+        return image
+    _, _, path = image.partition("/")
+    return f"{spec.registry.host}/{path}"
+
+
+def render_site(spec: SiteSpec) -> RenderedTree:
+    """The site's tree. The same spec gives the same bytes on every machine.
+
+    Raises `FleetError` (TPL001) when a template asks for something that is not there.
+    """
+    files = dict(_files(spec))
+    return RenderedTree(spec.name, {path: files[path] for path in sorted(files)})
+
+
+def _files(spec: SiteSpec) -> Iterator[tuple[str, str]]:
+    parts = _parts(spec)
+    cluster = f"clusters/{spec.name}"
+    yield f"{cluster}/kustomization.yaml", render_template("clusters/site/kustomization.yaml.j2", site=spec)
+    yield f"{cluster}/site.yaml", render_template("clusters/site/site.yaml.j2", site=spec)
+    yield f"{cluster}/parts.yaml", render_template("clusters/site/parts.yaml.j2", site=spec, parts=parts)
+
+    namespaces = [{"name": name, "pod_security": level} for name, level in NAMESPACES]
+    yield "platform/kustomization.yaml", render_template("platform/kustomization.yaml.j2", site=spec)
+    yield "platform/namespaces.yaml", render_template("platform/namespaces.yaml.j2", site=spec, namespaces=namespaces)
+    yield (
+        "platform/network-policies.yaml",
+        render_template("platform/network-policies.yaml.j2", site=spec, guarded=GUARDED),
+    )
+
+    if spec.inference:
+        yield "platform/inference/kustomization.yaml", render_template("platform/inference/kustomization.yaml.j2", site=spec)
+    for name, deployment in spec.inference.items():
+        yield (
+            f"platform/inference/{name}.yaml",
+            render_template(
+                "platform/inference/deployment.yaml.j2",
+                name=name,
+                deployment=deployment,
+                model=deployment.model,
+                image=site_image(spec, deployment.image),
+                sessions=ceil(deployment.slo.concurrent_sessions / deployment.replicas),
+                resources=_inference_resources(spec, deployment),
+            ),
+        )
+
+    if spec.agents:
+        yield "workloads/agents/kustomization.yaml", render_template("workloads/agents/kustomization.yaml.j2", site=spec)
+    for name, agent in spec.agents.items():
+        config = agent_config(spec, agent)
+        yield (
+            f"workloads/agents/{name}.yaml",
+            render_template(
+                "workloads/agents/agent.yaml.j2",
+                name=name,
+                agent=agent,
+                image=site_image(spec, agent.image),
+                config=config,
+                config_digest=hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16],
+                key_variables=("FOUNDRY_API_KEY", "OPENAI_API_KEY"),
+            ),
+        )
+
+    if spec.tools:
+        yield "workloads/tools/kustomization.yaml", render_template("workloads/tools/kustomization.yaml.j2", site=spec)
+    for name, tool in spec.tools.items():
+        yield (
+            f"workloads/tools/{name}.yaml",
+            render_template(
+                "workloads/tools/tool.yaml.j2",
+                name=name,
+                tool=tool,
+                image=site_image(spec, tool.image),
+                destinations=",".join(f"{d.cidr}:{d.port}" for d in tool.allowed_destinations),
+            ),
+        )
+
+
+def _parts(spec: SiteSpec) -> list[Part]:
+    parts = [Part("platform", "./platform", ())]
+    for name, path, present in (
+        ("inference", "./platform/inference", spec.inference),
+        ("tools", "./workloads/tools", spec.tools),
+    ):
+        if present:
+            parts.append(Part(name, path, ("platform",)))
+    if spec.agents:
+        parts.append(Part("agents", "./workloads/agents", tuple(part.name for part in parts)))
+    return parts
+
+
+def agent_config(spec: SiteSpec, agent: Agent) -> dict[str, str]:
+    """The environment of an agent, without secrets.
+
+    `FOUNDRY_*` and `INFERENCE_*` are the adapter's (requirement G23); `OPENAI_*` and
+    `ENABLE_SENSITIVE_DATA` are what Microsoft Agent Framework's chat completion client and its
+    telemetry read (facts 5: Foundry Local serves chat completions, not the Responses API).
+    """
+    url = f"https://{agent.inference}.platform.svc.cluster.local/v1"
+    deployment = spec.inference.get(agent.inference)
+    model = deployment.model if deployment else ""
+    config = {
+        "FOUNDRY_BASE_URL": url,
+        "FOUNDRY_MODEL": model,
+        "INFERENCE_TIMEOUT_SECONDS": str(agent.policies.timeout_seconds),
+        "INFERENCE_MAX_RETRIES": str(agent.policies.max_retries),
+        "INFERENCE_MAX_CONCURRENCY": str(agent.policies.max_concurrency),
+        "OPENAI_BASE_URL": url,
+        "FLEET_SITE": spec.name,
+    }
+    if agent.framework == "maf":
+        config |= {"OPENAI_CHAT_COMPLETION_MODEL": model, "ENABLE_SENSITIVE_DATA": "false"}
+    return dict(sorted(config.items()))
+
+
+def _inference_resources(spec: SiteSpec, deployment: InferenceDeployment) -> dict[str, str]:
+    """Half of the node's processors and memory: a replica fits beside the node's own daemons.
+
+    A VM of 32 GiB leaves about 28 GiB to pods (facts 3.4), so half is safe on every listed size.
+    """
+    pool = spec.kubernetes.node_pools.get(deployment.node_pool)
+    size = catalog.vm_sizes().get(pool.vm_size) if pool else None
+    vcpus, memory = (size.vcpus, size.memory_gib) if size else (2, 8)
+    return {"cpu_request": str(max(vcpus // 2, 1)), "memory": f"{max(memory // 2, 1)}Gi"}
+
