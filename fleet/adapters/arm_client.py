@@ -1,0 +1,413 @@
+"""A client of Azure Resource Manager: verified TLS, retries, and long-running operations to their end.
+
+Rules followed: ARM's asynchronous operations (Azure-AsyncOperation first, then Location, then
+`properties.provisioningState`; Retry-After is honoured) and its throttling (429 with Retry-After).
+"""
+
+import json
+import random
+import re
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx
+
+from fleet.diagnostics.diagnostic import FleetError
+
+JsonObject = dict[str, Any]
+
+OPERATION_TIMEOUT = 2 * 3600.0
+"""Seconds a long-running operation may take by default (azure-local-facts §1.9: two hours for AKS Arc).
+A cluster's deployment takes longer: callers give their own."""
+
+_RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+_SAFE_FOR_POST = frozenset({429, 503})  # answers that say: the action was not begun
+_BUSY = "AnotherOperationInProgress"
+_ENDED_WELL = "succeeded"
+_ENDED_BADLY = frozenset({"failed", "canceled", "cancelled"})
+_MAX_PAGES = 10_000
+_EXIT_CREDENTIAL = 11
+_HINTS = {
+    401: "the credential was not accepted: sign in again, or look at which tenant it belongs to",
+    403: "the identity lacks a role at this scope; a new role assignment can take minutes to count",
+    429: "Azure limits the rate of requests: run with less parallelism, or again later",
+}
+
+
+class ArmError(FleetError):
+    """An answer from Azure that is an error, or none at all.
+
+    `status` is the HTTP status; 200 where an accepted operation ended in failure, 0 where no answer
+    came (connection, certificate, timeout). `code` is ARM's own; `request_id` is for Microsoft support.
+    """
+
+    def __init__(self, status: int, code: str, message: str, request_id: str | None = None) -> None:
+        where = ", ".join(filter(None, [f"HTTP {status}" if status else "", code]))
+        support = f"; request id {request_id}" if request_id else ""
+        super().__init__(
+            code,
+            f"{message.rstrip('.')} ({where}{support})",
+            _HINTS.get(status, ""),
+            _EXIT_CREDENTIAL if status == 401 else 1,
+        )
+        self.status = status
+        self.request_id = request_id
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often a request is repeated, and how long between: doubling from `base` to `cap` seconds.
+
+    A Retry-After answer is honoured up to `longest_wait` seconds; a longer one ends the request.
+    """
+
+    attempts: int = 6
+    base: float = 0.5
+    cap: float = 30.0
+    longest_wait: float = 300.0
+
+
+class ArmClient:
+    """Talks to one ARM endpoint. Safe to share between threads; close it, or use it with `with`.
+
+    `endpoint` must be https; `token_provider` is asked before each request (it caches and renews);
+    `ca_file` is the CA to trust instead of the system's. Paths are resource ids; `api_version` is
+    always explicit. Everything raises `ArmError`.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        token_provider: Callable[[], str],
+        ca_file: Path | None = None,
+        *,
+        retry: RetryPolicy | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+        request_timeout: float = 60.0,
+        poll_floor: float = 0.02,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        parts = urlsplit(endpoint)
+        if parts.scheme != "https" or not parts.hostname:
+            raise ArmError(
+                0, "InsecureEndpoint", f"the Azure endpoint must be an https URL, not '{endpoint[:80]}'"
+            )
+        self._endpoint = endpoint.rstrip("/")
+        self._host, self._port = parts.hostname, parts.port or 443
+        self._token = token_provider
+        self._retry = retry or RetryPolicy()
+        self._sleep, self._clock, self._jitter = sleep, clock, jitter
+        self._poll_floor = poll_floor
+        self._http = httpx.Client(
+            verify=_tls_context(ca_file),
+            timeout=request_timeout,
+            follow_redirects=False,
+            transport=transport,
+            # A proxy from the environment cannot reach this machine's loopback, where a sandbox is.
+            trust_env=parts.hostname not in ("127.0.0.1", "localhost", "::1"),
+        )
+
+    def __enter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def get(self, path: str, api_version: str) -> JsonObject:
+        """The resource at `path`. A missing one is an `ArmError` with status 404."""
+        return _object(self._send("GET", self._url(path), api_version))
+
+    def find(self, path: str, api_version: str) -> JsonObject | None:
+        """The resource at `path`, or None where it (or what it lives in) does not exist."""
+        try:
+            return self.get(path, api_version)
+        except ArmError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def list(
+        self, path: str, api_version: str, query: Mapping[str, str] | None = None
+    ) -> Iterator[JsonObject]:
+        """The items of a collection, page after page as they are consumed."""
+        body = _object(self._send("GET", self._url(path), api_version, query=query))
+        for _ in range(_MAX_PAGES):
+            yield from body.get("value") or ()
+            following = body.get("nextLink")
+            if not following:
+                return
+            body = _object(self._send("GET", self._same_host(str(following)), None))
+        raise ArmError(0, "TooManyPages", f"the list at {path} does not end")
+
+    def put(
+        self, path: str, api_version: str, body: JsonObject, *, timeout: float = OPERATION_TIMEOUT
+    ) -> JsonObject:
+        """Create or replace a resource, wait until that is done, and return the resource.
+
+        `timeout` is in seconds. Raises `ArmError` where it fails or does not end in time; the
+        operation itself goes on in Azure, and the same call later takes it up again.
+        """
+        return self._change("PUT", path, api_version, body, timeout)
+
+    def patch(
+        self, path: str, api_version: str, body: JsonObject, *, timeout: float = OPERATION_TIMEOUT
+    ) -> JsonObject:
+        """Merge into a resource; otherwise as `put`."""
+        return self._change("PATCH", path, api_version, body, timeout)
+
+    def delete(self, path: str, api_version: str, *, timeout: float = OPERATION_TIMEOUT) -> None:
+        """Delete a resource and wait until it is gone; one that does not exist is no error."""
+        deadline = self._clock() + timeout
+        url = self._url(path)
+        try:
+            answer = self._begin("DELETE", url, api_version, None, deadline)
+        except ArmError as error:
+            if error.status == 404:
+                return
+            raise
+        self._wait(answer, url, api_version, deadline)
+
+    def post(
+        self,
+        path: str,
+        api_version: str,
+        body: JsonObject | None = None,
+        *,
+        timeout: float = OPERATION_TIMEOUT,
+    ) -> JsonObject:
+        """Run an action and return its answer ({} for none), waiting where it is a long one."""
+        deadline = self._clock() + timeout
+        answer = self._begin("POST", self._url(path), api_version, body, deadline)
+        result = self._wait(answer, None, api_version, deadline)
+        return _object(result) if result is not None else {}
+
+    def _change(
+        self, method: str, path: str, api_version: str, body: JsonObject, timeout: float
+    ) -> JsonObject:
+        deadline = self._clock() + timeout
+        url = self._url(path)
+        answer = self._begin(method, url, api_version, body, deadline)
+        last = self._wait(answer, url, api_version, deadline)
+        if last is not answer or not answer.content:
+            last = self._send("GET", url, api_version)
+        if _state(last) in _ENDED_BADLY:
+            raise _failure(200, _object(last), last, f"provisioningState is {_state(last)}")
+        return _object(last)
+
+    def _begin(
+        self, method: str, url: str, api_version: str, body: JsonObject | None, deadline: float
+    ) -> httpx.Response:
+        """Send a change; where Azure is still busy with an earlier one (an interrupted run's), wait."""
+        turn = 0
+        while True:
+            try:
+                return self._send(method, url, api_version, body=body)
+            except ArmError as error:
+                if error.code != _BUSY or self._clock() >= deadline:
+                    raise
+            self._sleep(self._backoff(turn))
+            turn += 1
+
+    def _wait(
+        self, answer: httpx.Response, resource: str | None, api_version: str, deadline: float
+    ) -> httpx.Response | None:
+        """Follow an operation to its end; the last answer with a result in it, or None."""
+        status_url = answer.headers.get("Azure-AsyncOperation")
+        location = answer.headers.get("Location")
+        if status_url:
+            last = self._follow_status(self._same_host(status_url), answer, deadline)
+            if resource is None and location:
+                return self._send("GET", self._same_host(location), None)
+            return last
+        if location and answer.status_code in (201, 202):
+            return self._follow_location(self._same_host(location), answer, deadline)
+        if resource is not None and answer.request.method != "DELETE" and _is_pending(answer):
+            return self._follow_state(resource, api_version, answer, deadline)
+        return answer if answer.content else None
+
+    def _follow_status(self, url: str, answer: httpx.Response, deadline: float) -> httpx.Response:
+        while True:
+            self._pause(answer, deadline, url)
+            answer = self._send("GET", url, None)
+            body = _object(answer)
+            status = str(body.get("status", "")).lower()
+            if status == _ENDED_WELL:
+                return answer
+            if status in _ENDED_BADLY:
+                raise _failure(200, body, answer, f"the operation ended as {body.get('status')}")
+
+    def _follow_location(self, url: str, answer: httpx.Response, deadline: float) -> httpx.Response:
+        while True:
+            self._pause(answer, deadline, url)
+            answer = self._send("GET", url, None)
+            if answer.status_code != 202:
+                return answer
+            if "Location" in answer.headers:
+                url = self._same_host(answer.headers["Location"])
+
+    def _follow_state(
+        self, url: str, api_version: str, answer: httpx.Response, deadline: float
+    ) -> httpx.Response:
+        while _is_pending(answer):
+            self._pause(answer, deadline, url)
+            answer = self._send("GET", url, api_version)
+        return answer
+
+    def _pause(self, answer: httpx.Response, deadline: float, url: str) -> None:
+        left = deadline - self._clock()
+        if left <= 0:
+            raise ArmError(
+                0,
+                "OperationTimeout",
+                f"the operation did not end in time; it goes on in Azure, see {urlsplit(url).path}",
+                answer.headers.get("x-ms-request-id"),
+            )
+        asked = _retry_after(answer)
+        # Without a Retry-After, ARM's guidance is to poll about every ten seconds.
+        wait = 10.0 if asked is None else max(asked, self._poll_floor)
+        self._sleep(min(wait, left))
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        api_version: str | None,
+        *,
+        body: JsonObject | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """One request, repeated while that can help; a 2xx answer or an `ArmError`."""
+        parameters = {**(query or {}), **({"api-version": api_version} if api_version else {})}
+        for attempt in range(self._retry.attempts):
+            last = attempt == self._retry.attempts - 1
+            try:
+                answer = self._http.request(
+                    method,
+                    httpx.URL(url).copy_merge_params(parameters),
+                    json=body,
+                    headers={"Authorization": f"Bearer {self._token()}", "Accept": "application/json"},
+                )
+            except httpx.InvalidURL as error:
+                raise ArmError(0, "InvalidPath", f"not a resource path: {error}") from None
+            except httpx.HTTPError as error:
+                begun = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+                if last or _is_certificate_problem(error) or (method == "POST" and begun):
+                    raise _no_answer(error, self._endpoint) from None
+                self._sleep(self._backoff(attempt))
+                continue
+            if answer.is_success:
+                return answer
+            wait = _retry_after(answer)
+            retried = _SAFE_FOR_POST if method == "POST" else _RETRIED
+            if last or answer.status_code not in retried or (wait or 0) > self._retry.longest_wait:
+                raise _failure(answer.status_code, _error_body(answer), answer, f"{method} was refused")
+            self._sleep(self._backoff(attempt) if wait is None else wait)
+        raise AssertionError("a request is attempted at least once")
+
+    def _backoff(self, attempt: int) -> float:
+        # Half of it is random, so that many clients that failed together do not return together.
+        ceiling: float = min(self._retry.cap, self._retry.base * 2.0**attempt)
+        return ceiling * (0.5 + self._jitter() / 2)
+
+    def _url(self, path: str) -> str:
+        return f"{self._endpoint}/{path.lstrip('/')}"
+
+    def _same_host(self, url: str) -> str:
+        """The URL, if it is at our endpoint: the token is never sent to a host that an answer names."""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        known = host == self._host or host.endswith(f".{self._host}")
+        if parts.scheme != "https" or not known or (parts.port or 443) != self._port:
+            raise ArmError(0, "ForeignLink", f"Azure's answer links to another host, '{host}'; not followed")
+        return url
+
+
+def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    except (OSError, ssl.SSLError) as error:
+        raise ArmError(0, "CaFileUnusable", f"the CA file '{ca_file}' cannot be used: {error}") from None
+
+
+def _is_certificate_problem(error: httpx.HTTPError) -> bool:
+    return "CERTIFICATE_VERIFY_FAILED" in str(error)
+
+
+def _no_answer(error: httpx.HTTPError, endpoint: str) -> ArmError:
+    if _is_certificate_problem(error):
+        message = (
+            f"the certificate of {endpoint} cannot be verified; give the CA file of its issuer ({error})"
+        )
+        return ArmError(0, "CertificateNotTrusted", message)
+    return ArmError(0, "ConnectionFailed", f"no answer from {endpoint}: {str(error) or type(error).__name__}")
+
+
+def _retry_after(answer: httpx.Response) -> float | None:
+    """Seconds in a Retry-After header; None where there is none that we understand."""
+    value = answer.headers.get("Retry-After", "")
+    return float(value) if re.fullmatch(r"[0-9]{1,6}", value) else None
+
+
+def _object(answer: httpx.Response) -> JsonObject:
+    try:
+        body = answer.json() if answer.content else {}
+    except json.JSONDecodeError:
+        body = None
+    if not isinstance(body, dict):
+        raise ArmError(
+            answer.status_code,
+            "UnreadableAnswer",
+            f"{answer.request.url.path}: the answer is not a JSON object",
+        )
+    return body
+
+
+def _error_body(answer: httpx.Response) -> JsonObject:
+    try:
+        body = answer.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _failure(status: int, body: JsonObject, answer: httpx.Response, otherwise: str) -> ArmError:
+    """The error in an ARM body: its message, and those of its details."""
+    error = body.get("error")
+    error = error if isinstance(error, dict) else {}
+    messages = [str(error.get("message") or otherwise)]
+    for detail in error.get("details") or ():
+        if isinstance(detail, dict) and detail.get("message"):
+            messages.append(str(detail["message"]))
+    path = answer.request.url.path
+    return ArmError(
+        status,
+        str(error.get("code") or "Unknown"),
+        f"{' / '.join(messages)} [{answer.request.method} {path}]",
+        answer.headers.get("x-ms-request-id"),
+    )
+
+
+def _state(answer: httpx.Response) -> str:
+    properties = _error_body(answer).get("properties")
+    return str(properties.get("provisioningState") or "").lower() if isinstance(properties, dict) else ""
+
+
+def _is_pending(answer: httpx.Response) -> bool:
+    state = _state(answer)
+    return bool(state) and state != _ENDED_WELL and state not in _ENDED_BADLY
