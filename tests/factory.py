@@ -28,7 +28,8 @@ def factory_files(edits: Edits | None = None) -> dict[str, str]:
 def load(files: Mapping[str, str | bytes]) -> tuple[Inventory | None, tuple[Diagnostic, ...]]:
     """Load and validate files given as text."""
     sources = {
-        path: SourceFile(path, text.encode() if isinstance(text, str) else text) for path, text in files.items()
+        path: SourceFile(path, text.encode() if isinstance(text, str) else text)
+        for path, text in files.items()
     }
     inventory, shape = load_inventory(sources.pop("fleet.yaml"), list(sources.values()))
     return inventory, validate(inventory, shape, installed_rules())

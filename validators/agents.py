@@ -57,9 +57,17 @@ RULES = (
         source="requirement J2",
         check_site=_known_inference,
     ),
-    Rule(code="AGT002", summary="an agent uses tools of its site", source="requirement E3", check_site=_known_tools),
     Rule(
-        code="AGT003", summary="agents and tools run in node pools of their site", source="requirement A7", check_site=_known_pools
+        code="AGT002",
+        summary="an agent uses tools of its site",
+        source="requirement E3",
+        check_site=_known_tools,
+    ),
+    Rule(
+        code="AGT003",
+        summary="agents and tools run in node pools of their site",
+        source="requirement A7",
+        check_site=_known_pools,
     ),
     Rule(
         code="TOL001",

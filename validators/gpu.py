@@ -13,7 +13,9 @@ def _vm_size_has_gpu(site: Site, _: Inventory) -> Iterator[Finding]:
     wanted = spec.gpu.model if spec.gpu else None
     if wanted is not None and wanted not in catalog.gpu_models():
         yield Finding(
-            ("gpu", "model"), f"AKS on Azure Local has no VM size with the GPU {wanted!r}", did_you_mean(wanted, catalog.gpu_models())
+            ("gpu", "model"),
+            f"AKS on Azure Local has no VM size with the GPU {wanted!r}",
+            did_you_mean(wanted, catalog.gpu_models()),
         )
         return
     fitting = sorted(name for name, size in sizes.items() if size.gpu is not None and size.gpu == wanted)
@@ -21,7 +23,11 @@ def _vm_size_has_gpu(site: Site, _: Inventory) -> Iterator[Finding]:
         path = ("kubernetes", "nodePools", name, "vmSize")
         size = sizes.get(pool.vm_size)
         if size is None:
-            yield Finding(path, f"there is no VM size {pool.vm_size!r}", did_you_mean(pool.vm_size, fitting if pool.gpu else sizes))
+            yield Finding(
+                path,
+                f"there is no VM size {pool.vm_size!r}",
+                did_you_mean(pool.vm_size, fitting if pool.gpu else sizes),
+            )
         elif pool.gpu and wanted is None:
             yield Finding(
                 ("kubernetes", "nodePools", name, "gpu"),
@@ -30,10 +36,14 @@ def _vm_size_has_gpu(site: Site, _: Inventory) -> Iterator[Finding]:
             )
         elif pool.gpu and size.gpu != wanted:
             has = f"carries {size.gpu}" if size.gpu else "carries no GPU"
-            yield Finding(path, f"{pool.vm_size} {has}; the site's GPU is {wanted}", f"one of {', '.join(fitting)}")
+            yield Finding(
+                path, f"{pool.vm_size} {has}; the site's GPU is {wanted}", f"one of {', '.join(fitting)}"
+            )
         elif not pool.gpu and size.gpu is not None:
             yield Finding(
-                path, f"{pool.vm_size} carries a {size.gpu} that the node pool {name!r} does not ask for", f"add 'gpu: true' to {name!r}"
+                path,
+                f"{pool.vm_size} carries a {size.gpu} that the node pool {name!r} does not ask for",
+                f"add 'gpu: true' to {name!r}",
             )
 
 

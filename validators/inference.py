@@ -34,19 +34,24 @@ def _fits(site: Site, inventory: Inventory) -> Iterator[Finding]:
         model = inventory.models.get(deployment.model)
         if model is None:
             yield Finding(
-                (*path, "model"), f"there is no model {deployment.model!r}", did_you_mean(deployment.model, inventory.models)
+                (*path, "model"),
+                f"there is no model {deployment.model!r}",
+                did_you_mean(deployment.model, inventory.models),
             )
             continue
         if deployment.context_tokens > model.context_tokens:
             yield Finding(
                 (*path, "contextTokens"),
-                f"{deployment.model} was made for {model.context_tokens} tokens, not {deployment.context_tokens}",
+                f"{deployment.model} was made for {model.context_tokens} tokens, "
+                f"not {deployment.context_tokens}",
                 f"at most 'contextTokens: {model.context_tokens}'",
             )
         pool = spec.kubernetes.node_pools.get(deployment.node_pool)
         if pool is None:
             yield Finding(
-                (*path, "nodePool"), f"there is no node pool {deployment.node_pool!r}", did_you_mean(deployment.node_pool, spec.kubernetes.node_pools)
+                (*path, "nodePool"),
+                f"there is no node pool {deployment.node_pool!r}",
+                did_you_mean(deployment.node_pool, spec.kubernetes.node_pools),
             )
             continue
         if deployment.accelerator == "cpu":
@@ -56,24 +61,33 @@ def _fits(site: Site, inventory: Inventory) -> Iterator[Finding]:
         if deployment.gpus == 0:
             yield Finding((*path, "accelerator"), f"{name} runs on GPUs but takes none", "add 'gpus: 1'")
         elif not pool.gpu:
-            yield Finding((*path, "nodePool"), f"the node pool {deployment.node_pool!r} has no GPU for {name}", "name a GPU pool")
+            yield Finding(
+                (*path, "nodePool"),
+                f"the node pool {deployment.node_pool!r} has no GPU for {name}",
+                "name a GPU pool",
+            )
         elif card is None or size is None or size.gpus == 0:
             continue  # GPU001 has said what is wrong with the pool
         elif deployment.gpus > size.gpus:
             yield Finding(
-                (*path, "gpus"), f"{name} takes {deployment.gpus} GPUs a replica; a {pool.vm_size} has {size.gpus}", f"at most 'gpus: {size.gpus}'"
+                (*path, "gpus"),
+                f"{name} takes {deployment.gpus} GPUs a replica; a {pool.vm_size} has {size.gpus}",
+                f"at most 'gpus: {size.gpus}'",
             )
         else:
             yield from _memory(name, deployment, model, card)
 
 
-def _memory(name: str, deployment: InferenceDeployment, model: ModelCard, card: catalog.GpuModel) -> Iterator[Finding]:
+def _memory(
+    name: str, deployment: InferenceDeployment, model: ModelCard, card: catalog.GpuModel
+) -> Iterator[Finding]:
     usable = card.memory_gib * USABLE_SHARE
     need = needed_gib(model, deployment)
     if need > usable:
         yield Finding(
             ("inference", name, "model"),
-            f"{deployment.model} in {deployment.precision} does not fit: {need:.1f} GiB a GPU of {usable:.1f} usable on {card.name}",
+            f"{deployment.model} in {deployment.precision} does not fit: "
+            f"{need:.1f} GiB a GPU of {usable:.1f} usable on {card.name}",
             _what_fits(deployment, model, usable),
         )
 
@@ -81,9 +95,9 @@ def _memory(name: str, deployment: InferenceDeployment, model: ModelCard, card: 
 def _what_fits(deployment: InferenceDeployment, model: ModelCard, usable: float) -> str:
     """The smallest change that makes it fit, as something to type."""
     for precision in ("int8", "int4"):
-        if BYTES_OF_16_BIT[precision] < BYTES_OF_16_BIT[deployment.precision]:
-            if needed_gib(model, deployment.model_copy(update={"precision": precision})) <= usable:
-                return f"'precision: {precision}' fits"
+        smaller = BYTES_OF_16_BIT[precision] < BYTES_OF_16_BIT[deployment.precision]
+        if smaller and needed_gib(model, deployment.model_copy(update={"precision": precision})) <= usable:
+            return f"'precision: {precision}' fits"
     context = deployment.context_tokens // 2
     while context >= 1024:
         if needed_gib(model, deployment.model_copy(update={"context_tokens": context})) <= usable:

@@ -17,12 +17,18 @@ def _overlaps(site: Site, _: Inventory) -> Iterator[Finding]:
         ("the management network", local.management.cidr, ("azureLocal", "management", "cidr")),
     ]
     if kubernetes.network.cidr != local.management.cidr:  # AKS may share the management network
-        networks.append(("the Kubernetes network", kubernetes.network.cidr, ("kubernetes", "network", "cidr")))
-    for (_, first, path), (name, second, _) in combinations(networks, 2):
+        networks.append(
+            ("the Kubernetes network", kubernetes.network.cidr, ("kubernetes", "network", "cidr"))
+        )
+    for (_other, first, path), (name, second, _path) in combinations(networks, 2):
         if first.overlaps(second):
-            yield Finding(path, f"{first} overlaps {name}, {second}", "choose a network that nothing else at the site uses")
+            yield Finding(
+                path,
+                f"{first} overlaps {name}, {second}",
+                "choose a network that nothing else at the site uses",
+            )
     services = catalog.limits().service_cidr
-    for _, network, path in networks:
+    for _name, network, path in networks:
         if network.overlaps(services):
             yield Finding(
                 path,
@@ -35,7 +41,11 @@ def _infra_pool_size(site: Site, _: Inventory) -> Iterator[Finding]:
     limits, local = catalog.limits(), site.spec.azure_local
     pool, path = local.infra_pool, ("azureLocal", "infraPool")
     if pool.size < 1:
-        yield Finding((*path, "end"), f"the infrastructure pool ends at {pool.end}, before its start {pool.start}", "swap them")
+        yield Finding(
+            (*path, "end"),
+            f"the infrastructure pool ends at {pool.end}, before its start {pool.start}",
+            "swap them",
+        )
         return
     if not limits.infra_pool_min <= pool.size <= limits.infra_pool_max:
         least = pool.start + limits.infra_pool_min - 1
@@ -43,13 +53,16 @@ def _infra_pool_size(site: Site, _: Inventory) -> Iterator[Finding]:
             (*path, "end"),
             f"the infrastructure pool has {pool.size} address{'es' if pool.size > 1 else ''}; "
             f"Azure Local takes {limits.infra_pool_min} to {limits.infra_pool_max}",
-            f"with this start, 'end: {least}' is the least" if pool.size < limits.infra_pool_min else "end it sooner",
+            f"with this start, 'end: {least}' is the least"
+            if pool.size < limits.infra_pool_min
+            else "end it sooner",
         )
     for key, address in (("start", pool.start), ("end", pool.end)):
         if address not in local.management.cidr:
             yield Finding(
                 (*path, key),
-                f"the infrastructure pool's {key} {address} is outside the management network {local.management.cidr}",
+                f"the infrastructure pool's {key} {address} is outside "
+                f"the management network {local.management.cidr}",
                 "take addresses of that network",
             )
 

@@ -24,7 +24,8 @@ def _source(path: Path, found: list[Diagnostic]) -> SourceFile | None:
             return SourceFile(_shown(path), stream.read(MAX_BYTES + 1))
     except OSError as error:
         span = Span(_shown(path), 1, 1, 1, 2)
-        found.append(Diagnostic("INV001", "error", f"can't be read: {error.strerror}", span, "check the path and its permissions"))
+        message = f"can't be read: {error.strerror}"
+        found.append(Diagnostic("INV001", "error", message, span, "check the path and its permissions"))
         return None
 
 

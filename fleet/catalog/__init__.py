@@ -66,7 +66,10 @@ def gpu_models() -> Mapping[str, GpuModel]:
     """GPU models by name."""
     rows = _read("gpus.yaml")["gpus"]
     return MappingProxyType(
-        {name: GpuModel(name, float(row["memoryGib"]), tuple(row.get("mig", ()))) for name, row in sorted(rows.items())}
+        {
+            name: GpuModel(name, float(row["memoryGib"]), tuple(row.get("mig", ())))
+            for name, row in sorted(rows.items())
+        }
     )
 
 
@@ -76,7 +79,14 @@ def vm_sizes() -> Mapping[str, VmSize]:
     rows = _read("vm-sizes.yaml")["sizes"]
     return MappingProxyType(
         {
-            name: VmSize(name, row["vcpus"], row["memoryGib"], row.get("gpu"), row.get("gpus", 0), row.get("controlPlane", False))
+            name: VmSize(
+                name,
+                row["vcpus"],
+                row["memoryGib"],
+                row.get("gpu"),
+                row.get("gpus", 0),
+                row.get("controlPlane", False),
+            )
             for name, row in sorted(rows.items())
         }
     )

@@ -14,21 +14,24 @@ MAX_WIDTH = 120
 
 def _visible(text: str) -> str:
     """The text with control characters replaced: a hostile file must not drive the terminal."""
-    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c).startswith("C") else c for c in text)
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c).startswith("C") else c for c in text
+    )
 
 
-def _window(line: str, column: int, length: int) -> tuple[str, int]:
+def _window(line: str, column: int) -> tuple[str, int]:
     """The part of a long line around `column`, and the column in that part."""
     line = line.replace("\t", " ")
     if len(line) <= MAX_WIDTH:
         return line, column
     start = max(0, column - 1 - MAX_WIDTH // 3)
     part = line[start : start + MAX_WIDTH]
-    return ("…" if start else "") + part + ("…" if start + MAX_WIDTH < len(line) else ""), column - start + bool(start)
+    before, after = "…" if start else "", "…" if start + MAX_WIDTH < len(line) else ""
+    return before + part + after, column - start + len(before)
 
 
 def diagnostic_pieces(diagnostic: Diagnostic) -> Iterator[Piece]:
-    """One diagnostic as rustc and ruff show theirs: message, place, source line with the span underlined, help."""
+    """One diagnostic as rustc and ruff show theirs: message, place, underlined source line, help."""
     span = diagnostic.span
     yield diagnostic.severity, f"{diagnostic.severity}[{diagnostic.code}]"
     yield "bold", f": {_visible(diagnostic.message)}\n"
@@ -36,7 +39,7 @@ def diagnostic_pieces(diagnostic: Diagnostic) -> Iterator[Piece]:
     yield "dim", f"{gutter}--> "
     yield "", f"{_visible(span.path)}:{span.line}:{span.column}\n"
     if diagnostic.source_line is not None:
-        shown, column = _window(diagnostic.source_line, span.column, 1)
+        shown, column = _window(diagnostic.source_line, span.column)
         end = span.end_column if span.end_line == span.line else len(diagnostic.source_line) + 1
         width = max(1, min(end - span.column, MAX_WIDTH - min(column, MAX_WIDTH - 1)))
         yield "dim", f"{gutter} |\n{span.line} | "
@@ -55,5 +58,7 @@ def summary(diagnostics: Sequence[Diagnostic], sites: int) -> str:
     """`3 sites: 2 errors, 1 warning`."""
     errors = sum(d.severity == "error" for d in diagnostics)
     warnings = len(diagnostics) - errors
-    words = [f"{n} {word}{'' if n == 1 else 's'}" for n, word in ((errors, "error"), (warnings, "warning")) if n]
+    words = [
+        f"{n} {word}{'' if n == 1 else 's'}" for n, word in ((errors, "error"), (warnings, "warning")) if n
+    ]
     return f"{sites} site{'' if sites == 1 else 's'}: {', '.join(words) or 'no problems found'}"

@@ -38,12 +38,21 @@ class Site:
         return layer.file.locate((*layer.at, *path))
 
     def diagnostic(
-        self, code: str, severity: Severity, message: str, path: Path, help: str | None, *, redact: bool = False  # noqa: A002
+        self,
+        code: str,
+        severity: Severity,
+        message: str,
+        path: Path,
+        help_text: str | None,
+        *,
+        redact: bool = False,
     ) -> Diagnostic:
         """A finding about this site, shown where the value at `path` was written."""
         span = self.span(path)
         file = next(layer.file for layer in self.layers if layer.file.path == span.path)
-        return Diagnostic(code, severity, message, span, help, None if redact else file.line(span.line), (self.name,))
+        return Diagnostic(
+            code, severity, message, span, help_text, None if redact else file.line(span.line), (self.name,)
+        )
 
 
 @dataclass(frozen=True)

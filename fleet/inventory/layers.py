@@ -47,12 +47,12 @@ def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def _holds(data: Any, path: Path) -> bool:
     for step in path:
-        if isinstance(data, Mapping) and step in data:
-            data = data[step]
-        elif isinstance(data, (list, tuple)) and isinstance(step, int) and step < len(data):
-            data = data[step]
-        else:
+        if isinstance(data, Mapping):
+            if step not in data:
+                return False
+        elif not isinstance(data, (list, tuple)) or not isinstance(step, int) or step >= len(data):
             return False
+        data = data[step]
     return True
 
 

@@ -35,7 +35,9 @@ def load_inventory(
     names = [ring.name for ring in fleet.rings]
     for number, name in enumerate(names):
         if name in names[:number]:
-            found.append(_at(fleet_file, ("rings", number, "name"), "INV013", f"the ring {name!r} is listed twice"))
+            found.append(
+                _at(fleet_file, ("rings", number, "name"), "INV013", f"the ring {name!r} is listed twice")
+            )
 
     shared = _shared_layers(fleet_file, fleet, raw, found)
     sites: dict[str, Site] = {}
@@ -43,23 +45,21 @@ def load_inventory(
     used_rings: set[str] = set()
     for file in sorted(site_files, key=lambda f: f.path):
         site = _load_site(file, fleet, shared, found, used_rings)
-        name = site.name if site else None
-        if site is None or name is None:
+        if site is None:
             continue
-        if name in sites:
-            found.append(
-                _at(file, ("name",), "INV014", f"the site {name!r} is already in {first_file[name].path}", "rename one of them")
-            )
+        if earlier := first_file.get(site.name):
+            message = f"the site {site.name!r} is already in {earlier.path}"
+            found.append(_at(file, ("name",), "INV014", message, "rename one of them"))
             continue
-        sites[name], first_file[name] = site, file
+        sites[site.name], first_file[site.name] = site, file
 
     models = {**built_in_models(), **fleet.models}
     ordered = tuple(sites[name] for name in sorted(sites))
     return Inventory(fleet.name, fleet_file, fleet.rings, ordered, models, frozenset(used_rings), raw), found
 
 
-def _at(file: SourceFile, path: Path, code: str, message: str, help: str | None = None) -> Diagnostic:  # noqa: A002
-    return file.diagnostic(code, message, file.locate(path), help)
+def _at(file: SourceFile, path: Path, code: str, message: str, help_text: str | None = None) -> Diagnostic:
+    return file.diagnostic(code, message, file.locate(path), help_text)
 
 
 def _read(file: SourceFile, found: list[Diagnostic]) -> dict[str, Any] | None:
@@ -75,9 +75,7 @@ def _read(file: SourceFile, found: list[Diagnostic]) -> dict[str, Any] | None:
 M = TypeVar("M", bound=BaseModel)
 
 
-def _validate(
-    model: type[M], data: Mapping[str, Any], file: SourceFile, found: list[Diagnostic]
-) -> M | None:
+def _validate(model: type[M], data: Mapping[str, Any], file: SourceFile, found: list[Diagnostic]) -> M | None:
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -91,7 +89,9 @@ def _shared_layers(
     """The layers that sites share, each checked for itself so that an unused one is checked too."""
     layers = {"defaults": Layer("defaults", file, ("defaults",), raw.get("defaults") or {})}
     for name in fleet.profiles:
-        layers[f"profile {name}"] = Layer(f"profile {name}", file, ("profiles", name), raw["profiles"][name] or {})
+        layers[f"profile {name}"] = Layer(
+            f"profile {name}", file, ("profiles", name), raw["profiles"][name] or {}
+        )
     for number, ring in enumerate(fleet.rings):
         data = raw["rings"][number].get("defaults") or {}
         layers[f"ring {ring.name}"] = Layer(f"ring {ring.name}", file, ("rings", number, "defaults"), data)
@@ -105,7 +105,13 @@ def _check_layer(layer: Layer, found: list[Diagnostic]) -> None:
     for key in ("name", "ring", "profile"):
         if key in layer.data and not layer.name.startswith("site "):
             found.append(
-                _at(layer.file, (*layer.at, key), "INV010", f"{key!r} belongs in the site's own file", "move it there")
+                _at(
+                    layer.file,
+                    (*layer.at, key),
+                    "INV010",
+                    f"{key!r} belongs in the site's own file",
+                    "move it there",
+                )
             )
     try:
         SiteSpec.model_validate(overlay({}, layer.data))
@@ -116,13 +122,18 @@ def _check_layer(layer: Layer, found: list[Diagnostic]) -> None:
 
 
 def _load_site(
-    file: SourceFile, fleet: FleetFile, shared: Mapping[str, Layer], found: list[Diagnostic], used_rings: set[str]
+    file: SourceFile,
+    fleet: FleetFile,
+    shared: Mapping[str, Layer],
+    found: list[Diagnostic],
+    used_rings: set[str],
 ) -> Site | None:
     raw = _read(file, found)
     if raw is None:
         return None
     used_rings.add(str(raw.get("ring")))
-    header = _validate(SiteHeader, {k: v for k, v in raw.items() if k in SiteHeader.model_fields or k == "apiVersion"}, file, found)
+    header_keys = {info.alias or name for name, info in SiteHeader.model_fields.items()}
+    header = _validate(SiteHeader, {key: raw[key] for key in header_keys & raw.keys()}, file, found)
     own = {key: value for key, value in raw.items() if key not in _HEADER}
     if header is None:
         _check_layer(Layer("site ?", file, (), own), found)
@@ -135,15 +146,17 @@ def _load_site(
             stack.append(shared[f"profile {header.profile}"])
         else:
             usable = False
+            message = f"there is no profile {header.profile!r}"
             found.append(
-                _at(file, ("profile",), "INV015", f"there is no profile {header.profile!r}", did_you_mean(header.profile, fleet.profiles))
+                _at(file, ("profile",), "INV015", message, did_you_mean(header.profile, fleet.profiles))
             )
     if f"ring {header.ring}" in shared:
         stack.append(shared[f"ring {header.ring}"])
     else:
         usable = False
+        message = f"there is no ring {header.ring!r}"
         known = [ring.name for ring in fleet.rings]
-        found.append(_at(file, ("ring",), "INV016", f"there is no ring {header.ring!r}", did_you_mean(header.ring, known)))
+        found.append(_at(file, ("ring",), "INV016", message, did_you_mean(header.ring, known)))
     stack.append(Layer(f"site {header.name}", file, (), own))
 
     merged: dict[str, Any] = {}

@@ -42,7 +42,9 @@ class Rule:
         if self.check_site is not None:
             for site in inventory.sites:
                 for f in self.check_site(site, inventory):
-                    yield site.diagnostic(self.code, self.severity, f.message, f.path, f.help, redact=f.redact)
+                    yield site.diagnostic(
+                        self.code, self.severity, f.message, f.path, f.help, redact=f.redact
+                    )
         if self.check_fleet is not None:
             for f in self.check_fleet(inventory):
                 file = inventory.file

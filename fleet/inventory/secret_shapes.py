@@ -26,7 +26,9 @@ def secret_shape(text: str) -> str | None:
     return next((name for name, shape in SHAPES.items() if shape.search(text)), None)
 
 
-def literal_secrets(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def literal_secrets(
+    value: Any, path: tuple[str | int, ...] = ()
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """The path and kind of every literal secret under `value`."""
     if isinstance(value, str):
         if kind := secret_shape(value):

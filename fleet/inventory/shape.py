@@ -4,6 +4,7 @@ import difflib
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -93,6 +94,23 @@ def _kind(value: object) -> str:
     return "nothing" if value is None else f"the number {value}"
 
 
+@dataclass(frozen=True)
+class _Complaint:
+    """One complaint of the model: what kind, where in the validated value, about a key or a value."""
+
+    model: type[BaseModel]
+    kind: str
+    path: Path
+    about_key: bool
+    given: Any
+    context: Mapping[str, Any]
+    text: str
+
+    @property
+    def dotted(self) -> str:
+        return ".".join(str(step) for step in self.path)
+
+
 def shape_diagnostics(
     model: type[BaseModel], error: ValidationError, place: Place, *, ignore_missing: bool = False
 ) -> list[Diagnostic]:
@@ -103,64 +121,88 @@ def shape_diagnostics(
     """
     found = []
     for item in error.errors(include_url=False):
-        kind, context = item["type"], item.get("ctx", {})
-        path: Path = tuple(step for step in item["loc"] if step != "[key]")
-        about_key = item["loc"][-1:] == ("[key]",)
-        dotted = ".".join(str(step) for step in path)
-        if kind == "missing":
-            if ignore_missing:
-                continue
-            file, where = place(path[:-1], True)
-            found.append(
-                file.diagnostic(
-                    "INV012", f"{dotted} is missing", file.locate(where, key=True), f"add '{path[-1]}: …'" + _doc(model, path)
-                )
-            )
-            continue
-        if kind == "extra_forbidden":
-            file, where = place(path, True)
-            known = [
-                info.alias or name for kind_ in _models_at(model, path[:-1]) for name, info in kind_.model_fields.items()
-            ]
-            found.append(
-                file.diagnostic(
-                    "INV010", f"unknown key {path[-1]!r}" + (f" in {'.'.join(map(str, path[:-1]))}" if path[:-1] else ""),
-                    file.locate(where, key=True), did_you_mean(str(path[-1]), known),
-                )
-            )  # fmt: skip
-            continue
-        file, where = place(path, about_key)
-        span = file.locate(where, key=about_key)
-        if kind in ("model_type", "model_attributes_type") and _SECRETS.intersection(_models_at(model, path)):
-            found.append(
-                file.diagnostic(
-                    "SEC001", f"{dotted} holds a literal secret", span,
-                    REFERENCE_HELP,
-                    redact=True,
-                )
-            )  # fmt: skip
-            continue
-        help_text = None
-        if kind in _WANTED:
-            message = f"{dotted} is {_kind(item['input'])} where {_WANTED[kind]} is expected"
-            if kind == "bool_type" and str(item["input"]).lower() in ("yes", "no", "on", "off"):
-                help_text = f"write {'true' if str(item['input']).lower() in ('yes', 'on') else 'false'}"
-            elif kind == "string_type" and isinstance(item["input"], (int, float)):
-                help_text = f'put it in quotes: "{item["input"]}"'
-            elif kind == "int_type" and isinstance(item["input"], str) and item["input"].strip().isdigit():
-                help_text = f"write {int(item['input'])}, without quotes or leading zeros"
-        elif kind == "literal_error":
-            expected = [word.strip("' ") for word in str(context["expected"]).replace(" or ", ", ").split(",")]
-            message = f"{dotted} is {_kind(item['input'])}; expected {context['expected']}"
-            help_text = did_you_mean(item["input"], expected) if isinstance(item["input"], str) else None
-        elif kind == "string_pattern_mismatch":
-            message = f"{'the key' if about_key else dotted} is {_kind(item['input'])}, which does not match {context['pattern']}"
-        elif kind == "value_error":
-            message = f"{dotted}: {context['error']}"
+        complaint = _Complaint(
+            model,
+            item["type"],
+            tuple(step for step in item["loc"] if step != "[key]"),
+            item["loc"][-1:] == ("[key]",),
+            item["input"],
+            item.get("ctx", {}),
+            item["msg"],
+        )
+        if complaint.kind == "missing":
+            if not ignore_missing:
+                found.append(_missing(complaint, place))
+        elif complaint.kind == "extra_forbidden":
+            found.append(_unknown_key(complaint, place))
         else:
-            message = f"{dotted}: {item['msg'][:1].lower()}{item['msg'][1:]}"
-        found.append(file.diagnostic("INV011", message, span, help_text))
+            found.append(_wrong_value(complaint, place))
     return found
+
+
+def _missing(complaint: _Complaint, place: Place) -> Diagnostic:
+    parent, key = complaint.path[:-1], complaint.path[-1]
+    file, where = place(parent, True)
+    help_text = f"add '{key}: …'{_doc(complaint.model, complaint.path)}"
+    span = file.locate(where, key=True)
+    return file.diagnostic("INV012", f"{complaint.dotted} is missing", span, help_text)
+
+
+def _unknown_key(complaint: _Complaint, place: Place) -> Diagnostic:
+    parent, key = complaint.path[:-1], str(complaint.path[-1])
+    file, where = place(complaint.path, True)
+    known = [
+        info.alias or name
+        for kind in _models_at(complaint.model, parent)
+        for name, info in kind.model_fields.items()
+    ]
+    inside = f" in {'.'.join(map(str, parent))}" if parent else ""
+    span = file.locate(where, key=True)
+    return file.diagnostic("INV010", f"unknown key {key!r}{inside}", span, did_you_mean(key, known))
+
+
+def _wrong_value(complaint: _Complaint, place: Place) -> Diagnostic:
+    file, where = place(complaint.path, complaint.about_key)
+    span = file.locate(where, key=complaint.about_key)
+    expects_reference = complaint.kind in ("model_type", "model_attributes_type") and _SECRETS.intersection(
+        _models_at(complaint.model, complaint.path)
+    )
+    if expects_reference:
+        message = f"{complaint.dotted} holds a literal secret"
+        return file.diagnostic("SEC001", message, span, REFERENCE_HELP, redact=True)
+    message, help_text = _words(complaint)
+    return file.diagnostic("INV011", message, span, help_text)
+
+
+def _words(complaint: _Complaint) -> tuple[str, str | None]:
+    """The message for a wrong value, and what to type instead where that is known."""
+    dotted, given, context = complaint.dotted, complaint.given, complaint.context
+    match complaint.kind:
+        case kind if kind in _WANTED:
+            return f"{dotted} is {_kind(given)} where {_WANTED[kind]} is expected", _retype(kind, given)
+        case "literal_error":
+            expected = str(context["expected"])
+            words = [word.strip("' ") for word in expected.replace(" or ", ", ").split(",")]
+            near = did_you_mean(given, words) if isinstance(given, str) else None
+            return f"{dotted} is {_kind(given)}; expected {expected}", near
+        case "string_pattern_mismatch":
+            what = "the key" if complaint.about_key else dotted
+            return f"{what} is {_kind(given)}, which does not match {context['pattern']}", None
+        case "value_error":
+            return f"{dotted}: {context['error']}", None
+        case _:
+            return f"{dotted}: {complaint.text[:1].lower()}{complaint.text[1:]}", None
+
+
+def _retype(kind: str, given: object) -> str | None:
+    """The same value as the wanted type, where it is plain what was meant."""
+    if kind == "bool_type" and str(given).lower() in ("yes", "no", "on", "off"):
+        return f"write {'true' if str(given).lower() in ('yes', 'on') else 'false'}"
+    if kind == "string_type" and isinstance(given, (int, float)):
+        return f'put it in quotes: "{given}"'
+    if kind == "int_type" and isinstance(given, str) and given.strip().isdigit():
+        return f"write {int(given)}, without quotes or leading zeros"
+    return None
 
 
 def _doc(model: type[BaseModel], path: Path) -> str:

@@ -27,7 +27,9 @@ MAX_ALIASED_VALUES = 100_000
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)\.[0-9]*)([eE][-+]?[0-9]+)?|[-+]?[1-9][0-9]*[eE][-+]?[0-9]+")
+_FLOAT = re.compile(
+    r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)\.[0-9]*)([eE][-+]?[0-9]+)?|[-+]?[1-9][0-9]*[eE][-+]?[0-9]+"
+)
 _WORDS: dict[str, bool | None] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
@@ -102,8 +104,8 @@ class _Builder:
         start, end = event.start_mark, event.end_mark
         return Span(self.source.path, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
 
-    def fail(self, code: str, message: str, span: Span, help: str | None = None) -> YamlError:  # noqa: A002
-        return YamlError(self.source.diagnostic(code, message, span, help))
+    def fail(self, code: str, message: str, span: Span, help_text: str | None = None) -> YamlError:
+        return YamlError(self.source.diagnostic(code, message, span, help_text))
 
     def build(self) -> None:
         for event in self.events():
@@ -111,7 +113,9 @@ class _Builder:
             if kind is yaml.ScalarEvent:
                 value = _scalar(event)
                 if isinstance(value, _Unsupported):
-                    raise self.fail("INV005", f"{value.what} is not supported", self.span(event), "remove the tag")
+                    raise self.fail(
+                        "INV005", f"{value.what} is not supported", self.span(event), "remove the tag"
+                    )
                 self.add(value, 1, event)
             elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
                 if len(self.stack) >= MAX_DEPTH:
@@ -125,7 +129,10 @@ class _Builder:
                 self.documents += 1
                 if self.documents > 1:
                     raise self.fail(
-                        "INV008", "a second YAML document in one file", self.span(event), "give each site a file of its own"
+                        "INV008",
+                        "a second YAML document in one file",
+                        self.span(event),
+                        "give each site a file of its own",
                     )
 
     def events(self) -> Iterator[Any]:
@@ -135,14 +142,18 @@ class _Builder:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
             raise self.fail(
-                "INV005", f"not YAML: {error.problem or error.context}", Span(self.source.path, line, column, line, column + 1)
+                "INV005",
+                f"not YAML: {error.problem or error.context}",
+                Span(self.source.path, line, column, line, column + 1),
             ) from None
         except yaml.reader.ReaderError as error:
             raise self.fail("INV003", f"not text: {error.reason}", self.source.start) from None
 
     def push(self, container: Any, event: Any) -> None:
         if event.tag is not None:
-            raise self.fail("INV005", f"the tag {event.tag} is not supported", self.span(event), "remove the tag")
+            raise self.fail(
+                "INV005", f"the tag {event.tag} is not supported", self.span(event), "remove the tag"
+            )
         place = _Place(self.span(event)) if self.with_places else None
         if event.anchor:
             self.open_anchors.add(event.anchor)
@@ -161,7 +172,10 @@ class _Builder:
     def alias(self, event: Any) -> None:
         if event.anchor in self.open_anchors:
             raise self.fail(
-                "INV007", f"the alias *{event.anchor} stands inside its own anchor", self.span(event), "write the value out"
+                "INV007",
+                f"the alias *{event.anchor} stands inside its own anchor",
+                self.span(event),
+                "write the value out",
             )
         if event.anchor not in self.anchors:
             raise self.fail("INV005", f"not YAML: the alias *{event.anchor} has no anchor", self.span(event))
@@ -169,15 +183,22 @@ class _Builder:
         self.aliased += size
         if self.aliased > MAX_ALIASED_VALUES:
             raise self.fail(
-                "INV007", f"aliases repeat more than {MAX_ALIASED_VALUES:,} values", self.span(event), "write fewer aliases"
+                "INV007",
+                f"aliases repeat more than {MAX_ALIASED_VALUES:,} values",
+                self.span(event),
+                "write fewer aliases",
             )
-        self.attach(value, size, _Place(self.span(event), None, place.children) if place else None, self.span(event))
+        self.attach(
+            value, size, _Place(self.span(event), None, place.children) if place else None, self.span(event)
+        )
 
     def add(self, value: Any, size: int, event: Any) -> None:
         place = _Place(self.span(event)) if self.with_places else None
         if event.anchor:
             self.anchors[event.anchor] = (value, size, place)
-        self.attach(value, size, place, None if not self.stack else self.span(event) if self.awaits_key() else None)
+        self.attach(
+            value, size, place, None if not self.stack else self.span(event) if self.awaits_key() else None
+        )
 
     def awaits_key(self) -> bool:
         frame = self.stack[-1]
@@ -212,7 +233,9 @@ class _Builder:
             key = str(key).lower() if isinstance(key, bool) else "" if key is None else str(key)
         if key in frame.container:
             self.duplicates.append(
-                self.source.diagnostic("INV006", f"the key {key!r} is given twice", span, "keep one of the two")
+                self.source.diagnostic(
+                    "INV006", f"the key {key!r} is given twice", span, "keep one of the two"
+                )
             )
         frame.key, frame.key_span, frame.has_key = key, span, True
 
@@ -252,13 +275,17 @@ class SourceFile:
             line = self.content.count(b"\n", 0, error.start) + 1
             place = Span(self.path, line, 1, line, 2)
             raise YamlError(
-                Diagnostic("INV003", "error", "not text: its bytes are not UTF-8", place, "save the file as UTF-8")
+                Diagnostic(
+                    "INV003", "error", "not text: its bytes are not UTF-8", place, "save the file as UTF-8"
+                )
             ) from None
         if "\0" in text:
             line = text.count("\n", 0, text.index("\0")) + 1
             place = Span(self.path, line, 1, line, 2)
             raise YamlError(
-                Diagnostic("INV003", "error", "not text: it holds a NUL byte", place, "is this a binary file?")
+                Diagnostic(
+                    "INV003", "error", "not text: it holds a NUL byte", place, "is this a binary file?"
+                )
             )
         return text
 
@@ -268,10 +295,16 @@ class SourceFile:
         return Span(self.path, 1, 1, 1, 2)
 
     def diagnostic(
-        self, code: str, message: str, span: Span, help: str | None = None, *, redact: bool = False  # noqa: A002
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        help_text: str | None = None,
+        *,
+        redact: bool = False,
     ) -> Diagnostic:
         """An error at `span` of this file, with the source line unless `redact` is set."""
-        return Diagnostic(code, "error", message, span, help, None if redact else self.line(span.line))
+        return Diagnostic(code, "error", message, span, help_text, None if redact else self.line(span.line))
 
     def line(self, number: int) -> str | None:
         """Line `number`, counted from 1; None past the end, and where a secret stands in it."""
@@ -293,7 +326,9 @@ class SourceFile:
         builder.build()
         if builder.root is None:
             raise YamlError(
-                Diagnostic("INV004", "error", "the file is empty", self.start, "start it with 'apiVersion: fleet/v1'")
+                Diagnostic(
+                    "INV004", "error", "the file is empty", self.start, "start it with 'apiVersion: fleet/v1'"
+                )
             )
         if not isinstance(builder.root, dict):
             raise YamlError(

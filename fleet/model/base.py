@@ -70,7 +70,7 @@ V = TypeVar("V")
 
 def _by_name(value: Mapping[K, V]) -> Mapping[K, V]:
     # A dict, for it can be pickled; read-only by its type.
-    return dict(sorted(value.items()))  # type: ignore[type-var]
+    return dict(sorted(value.items(), key=lambda item: str(item[0])))
 
 
 ObjectName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$")]
@@ -79,7 +79,7 @@ ObjectName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$")]
 Named = Annotated[
     Mapping[ObjectName, V],
     AfterValidator(_by_name),
-    PlainSerializer(lambda value: dict(value)),
+    PlainSerializer(dict),
     Field(default_factory=dict),
 ]
 """A YAML mapping of named things. A mapping, not a list, so that profiles, rings and sites overlay each
@@ -88,10 +88,13 @@ entry by its name; always in the order of the names, so that no output depends o
 PoolName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{2,11}$")]
 """A node pool's name (facts 1.9)."""
 
-Pools = Annotated[Mapping[PoolName, V], AfterValidator(_by_name), PlainSerializer(lambda value: dict(value))]
+Pools = Annotated[Mapping[PoolName, V], AfterValidator(_by_name), PlainSerializer(dict)]
 """Node pools by name."""
 
 Labels = Annotated[
-    Mapping[str, str], AfterValidator(_by_name), PlainSerializer(lambda value: dict(value)), Field(default_factory=dict)
+    Mapping[str, str],
+    AfterValidator(_by_name),
+    PlainSerializer(dict),
+    Field(default_factory=dict),
 ]
 """Free text keys and values."""

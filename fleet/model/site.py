@@ -11,7 +11,20 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fleet.model.base import Cidr, DnsLabel, Guid, HostName, IPv4, Labels, Many, Model, Named, ObjectName, PoolName, Pools
+from fleet.model.base import (
+    Cidr,
+    DnsLabel,
+    Guid,
+    HostName,
+    IPv4,
+    Labels,
+    Many,
+    Model,
+    Named,
+    ObjectName,
+    PoolName,
+    Pools,
+)
 
 Topology = Literal["pilot-node", "datacenter-cluster", "distributed"]
 ConnectivityMode = Literal["connected", "constrained", "disconnected"]
@@ -155,6 +168,8 @@ class AzureLocal(Model):
     intents: Annotated[Many[Intent], Field(min_length=1)]
     storage_networks: Many[StorageNetwork] = ()
     switchless: bool = False
+    eu_location: bool = False
+    """Diagnostics are sent and processed within the European Union (facts 1.4, observability)."""
     witness: Witness | None = None
     custom_location: DnsLabel
     """Created by the deployment itself (facts 1.2 row 11), so this only names it."""

@@ -80,9 +80,10 @@ def site_steps(spec: SiteSpec, artifact: Artifact) -> SiteSteps:
     Validation and deployment are two steps because Azure Local's own deployment is (facts 1.2): a
     site that was deployed before passes the first without an effect.
     """
-    infrastructure = "sha256:" + hashlib.sha256(
-        json.dumps([PROGRAM_VERSION, spec.digest, artifact.digest]).encode()
-    ).hexdigest()
+    infrastructure = (
+        "sha256:"
+        + hashlib.sha256(json.dumps([PROGRAM_VERSION, spec.digest, artifact.digest]).encode()).hexdigest()
+    )
     return SiteSteps(
         spec.name,
         (

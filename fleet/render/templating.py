@@ -23,7 +23,11 @@ def to_yaml(value: Any) -> Any:
     if isinstance(value, Markup):  # what a macro returned: YAML already
         return value
     if isinstance(value, str):
-        return value if _PLAIN.fullmatch(value) and value.lower() not in _WORDS else json.dumps(value, ensure_ascii=False)
+        return (
+            value
+            if _PLAIN.fullmatch(value) and value.lower() not in _WORDS
+            else json.dumps(value, ensure_ascii=False)
+        )
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
@@ -58,5 +62,7 @@ def render_template(template: str, /, **values: Any) -> str:
         text = _environment().get_template(template).render(**values)
     except TemplateError as error:
         line = getattr(error, "lineno", None)
-        raise FleetError("TPL001", f"templates/{template}{f':{line}' if line else ''}: {error.message}") from error
+        raise FleetError(
+            "TPL001", f"templates/{template}{f':{line}' if line else ''}: {error.message}"
+        ) from error
     return text.strip("\n") + "\n"

@@ -73,14 +73,20 @@ def _files(spec: SiteSpec) -> Iterator[tuple[str, str]]:
 
     namespaces = [{"name": name, "pod_security": level} for name, level in NAMESPACES]
     yield "platform/kustomization.yaml", render_template("platform/kustomization.yaml.j2", site=spec)
-    yield "platform/namespaces.yaml", render_template("platform/namespaces.yaml.j2", site=spec, namespaces=namespaces)
+    yield (
+        "platform/namespaces.yaml",
+        render_template("platform/namespaces.yaml.j2", site=spec, namespaces=namespaces),
+    )
     yield (
         "platform/network-policies.yaml",
         render_template("platform/network-policies.yaml.j2", site=spec, guarded=GUARDED),
     )
 
     if spec.inference:
-        yield "platform/inference/kustomization.yaml", render_template("platform/inference/kustomization.yaml.j2", site=spec)
+        yield (
+            "platform/inference/kustomization.yaml",
+            render_template("platform/inference/kustomization.yaml.j2", site=spec),
+        )
     for name, deployment in spec.inference.items():
         yield (
             f"platform/inference/{name}.yaml",
@@ -96,7 +102,10 @@ def _files(spec: SiteSpec) -> Iterator[tuple[str, str]]:
         )
 
     if spec.agents:
-        yield "workloads/agents/kustomization.yaml", render_template("workloads/agents/kustomization.yaml.j2", site=spec)
+        yield (
+            "workloads/agents/kustomization.yaml",
+            render_template("workloads/agents/kustomization.yaml.j2", site=spec),
+        )
     for name, agent in spec.agents.items():
         config = agent_config(spec, agent)
         yield (
@@ -113,7 +122,10 @@ def _files(spec: SiteSpec) -> Iterator[tuple[str, str]]:
         )
 
     if spec.tools:
-        yield "workloads/tools/kustomization.yaml", render_template("workloads/tools/kustomization.yaml.j2", site=spec)
+        yield (
+            "workloads/tools/kustomization.yaml",
+            render_template("workloads/tools/kustomization.yaml.j2", site=spec),
+        )
     for name, tool in spec.tools.items():
         yield (
             f"workloads/tools/{name}.yaml",
@@ -173,4 +185,3 @@ def _inference_resources(spec: SiteSpec, deployment: InferenceDeployment) -> dic
     size = catalog.vm_sizes().get(pool.vm_size) if pool else None
     vcpus, memory = (size.vcpus, size.memory_gib) if size else (2, 8)
     return {"cpu_request": str(max(vcpus // 2, 1)), "memory": f"{max(memory // 2, 1)}Gi"}
-

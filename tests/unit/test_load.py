@@ -24,16 +24,18 @@ def test_the_example_is_without_findings() -> None:
         (GRAZ, "apiVersion: fleet/v1", "apiVersion: fleet/v2", "INV011 sites/graz.yaml:1 apiVersion is the text 'fleet/v2'; expected 'fleet/v1'", "did you mean 'fleet/v1'?"),
         (GRAZ, "name: graz\n", "name: Graz\n", "INV011 sites/graz.yaml:3 name is the text 'Graz', which does not match ^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", None),
         (GRAZ, "labels: {country: at", "labels: {country: no, floor: 3", "INV011 sites/graz.yaml:6 labels.floor is the number 3 where text is expected", 'put it in quotes: "3"'),
-        ("fleet.yaml", "controlPlane: {count: 1,", "controlPlane: {count: 2,", "INV011 fleet.yaml:35 kubernetes.controlPlane.count is the number 2; expected 1, 3 or 5", None),
-        ("fleet.yaml", "mode: constrained", "mode: constraint", "INV011 fleet.yaml:81 connectivity.mode is the text 'constraint'; expected 'connected', 'constrained' or 'disconnected'", "did you mean 'constrained'?"),
-        ("fleet.yaml", "gpu: true}", "gpu: yes}", "INV011 fleet.yaml:87 kubernetes.nodePools.inference.gpu is the text 'yes' where true or false is expected", "write true"),
-        ("fleet.yaml", "linkMbps: 50", "linkMbps: '050'", "INV011 fleet.yaml:81 connectivity.linkMbps is the text '050' where a whole number is expected", "write 50, without quotes or leading zeros"),
+        ("fleet.yaml", "controlPlane: {count: 1,", "controlPlane: {count: 2,", "INV011 fleet.yaml:36 kubernetes.controlPlane.count is the number 2; expected 1, 3 or 5", None),
+        ("fleet.yaml", "mode: constrained", "mode: constraint", "INV011 fleet.yaml:82 connectivity.mode is the text 'constraint'; expected 'connected', 'constrained' or 'disconnected'", "did you mean 'constrained'?"),
+        ("fleet.yaml", "gpu: true}", "gpu: yes}", "INV011 fleet.yaml:88 kubernetes.nodePools.inference.gpu is the text 'yes' where true or false is expected", "write true"),
+        ("fleet.yaml", "linkMbps: 50", "linkMbps: '050'", "INV011 fleet.yaml:82 connectivity.linkMbps is the text '050' where a whole number is expected", "write 50, without quotes or leading zeros"),
         ("fleet.yaml", "  - name: broad", "  - name: canary", "INV013 fleet.yaml:11 the ring 'canary' is listed twice", None),
-        ("fleet.yaml", "      apiKey: {kubernetes: {name: agent-secrets, key: FOUNDRY_API_KEY}}\n", "      apiKey: hunter2-hunter2\n", "SEC001 fleet.yaml:57 agents.maf-agent-api.apiKey holds a literal secret", None),
-        ("fleet.yaml", "localAdmin: {env: FLEET_LOCAL_ADMIN}", "localAdmin: {env: FLEET_LOCAL_ADMIN, file: a}", "INV011 fleet.yaml:31 azureLocal.secrets.localAdmin: a secret reference has exactly one of env and file", None),
+        ("fleet.yaml", "      apiKey: {kubernetes: {name: agent-secrets, key: FOUNDRY_API_KEY}}\n", "      apiKey: hunter2-hunter2\n", "SEC001 fleet.yaml:58 agents.maf-agent-api.apiKey holds a literal secret", None),
+        ("fleet.yaml", "localAdmin: {env: FLEET_LOCAL_ADMIN}", "localAdmin: {env: FLEET_LOCAL_ADMIN, file: a}", "INV011 fleet.yaml:32 azureLocal.secrets.localAdmin: a secret reference has exactly one of env and file", None),
     ],
 )  # fmt: skip
-def test_one_wrong_thing_is_one_clear_diagnostic(path: str, old: str, new: str, expected: str, help_text: str | None) -> None:
+def test_one_wrong_thing_is_one_clear_diagnostic(
+    path: str, old: str, new: str, expected: str, help_text: str | None
+) -> None:
     found = check({path: [(old, new)]})
     assert expected in places(found)
     shown = next(d for d in found if d.message in expected)
@@ -106,7 +108,11 @@ def test_provenance_names_the_layer_and_the_line() -> None:
     assert graz is not None
     layers = {
         ("kubernetes", "version"): ("defaults", "fleet.yaml", "version: 1.30.4"),
-        ("kubernetes", "controlPlane", "count"): ("profile gpu-cluster", "fleet.yaml", "controlPlane: {count: 3"),
+        ("kubernetes", "controlPlane", "count"): (
+            "profile gpu-cluster",
+            "fleet.yaml",
+            "controlPlane: {count: 3",
+        ),
         ("kubernetes", "controlPlane", "vip"): ("site graz", GRAZ, "vip:"),
         ("azureLocal", "nodes", 2, "ip"): ("site graz", GRAZ, "graz-n3"),
     }
@@ -120,7 +126,9 @@ def test_provenance_names_the_layer_and_the_line() -> None:
 def test_digests_depend_on_values_and_on_nothing_else() -> None:
     before = {site.name: site.spec.digest for site in factory_inventory().sites}
     reordered = factory_files()
-    reordered[GRAZ] = reordered[GRAZ].replace("name: graz\nring: broad\n", "ring: broad\n# a comment\nname: graz\n")
+    reordered[GRAZ] = reordered[GRAZ].replace(
+        "name: graz\nring: broad\n", "ring: broad\n# a comment\nname: graz\n"
+    )
     inventory, _ = load(reordered)
     assert inventory is not None
     assert {site.name: site.spec.digest for site in inventory.sites} == before
@@ -130,5 +138,7 @@ def test_digests_depend_on_values_and_on_nothing_else() -> None:
 
 def test_overlay_merges_mappings_replaces_lists_and_drops_null() -> None:
     base = {"a": {"x": 1, "y": [1, 2]}, "b": 1}
-    assert overlay(base, {"a": {"y": [3], "z": {"q": None}}, "b": None, "c": None}) == {"a": {"x": 1, "y": [3], "z": {}}}
+    assert overlay(base, {"a": {"y": [3], "z": {"q": None}}, "b": None, "c": None}) == {
+        "a": {"x": 1, "y": [3], "z": {}}
+    }
     assert base == {"a": {"x": 1, "y": [1, 2]}, "b": 1}

@@ -1,5 +1,7 @@
 """YAML text: what is read, what is refused, and where it is."""
 
+from itertools import pairwise
+
 import pytest
 
 from fleet.inventory.source import MAX_BYTES, SourceFile, YamlError
@@ -30,7 +32,10 @@ def test_scalars_are_read_by_yaml_1_2(written: str, value: object) -> None:
 
 
 def test_merge_keys_keep_what_is_written_beside_them() -> None:
-    assert read("b: &b {x: 1, y: 2}\nc:\n  <<: *b\n  y: 3\n") == {"b": {"x": 1, "y": 2}, "c": {"x": 1, "y": 3}}
+    assert read("b: &b {x: 1, y: 2}\nc:\n  <<: *b\n  y: 3\n") == {
+        "b": {"x": 1, "y": 2},
+        "c": {"x": 1, "y": 3},
+    }
 
 
 def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
@@ -55,7 +60,10 @@ def test_keys_are_text() -> None:
         ("a: 1\n---\nb: 2\n", ("INV008", 2, 1, "a second YAML document in one file")),
         ("a: &x [1, *x]\n", ("INV007", 1, 11, "the alias *x stands inside its own anchor")),
         ("a: *nowhere\n", ("INV005", 1, 4, "not YAML: the alias *nowhere has no anchor")),
-        ("a: !!python/name:os.system x\n", ("INV005", 1, 4, "the tag tag:yaml.org,2002:python/name:os.system is not supported")),
+        (
+            "a: !!python/name:os.system x\n",
+            ("INV005", 1, 4, "the tag tag:yaml.org,2002:python/name:os.system is not supported"),
+        ),
         ("a: " + "[" * 100, ("INV007", 1, 67, "nested deeper than 64 levels")),
         ("? [a]\n: b\n", ("INV005", 1, 5, "a key is text, not a mapping or a sequence")),
         ("a: {<<: 3}\n", ("INV005", 1, 5, "'<<' merges a mapping")),
@@ -70,7 +78,7 @@ def test_what_is_not_a_document_of_ours_is_refused_with_its_place(
 def test_billion_laughs_stop_early() -> None:
     names = "abcdefghi"
     lines = [f"{names[0]}: &{names[0]} [x, x, x, x, x, x, x, x, x]"]
-    lines += [f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in zip(names, names[1:], strict=False)]
+    lines += [f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in pairwise(names)]
     assert refusal("\n".join(lines)) == ("INV007", 6, 8, "aliases repeat more than 100,000 values")
 
 

@@ -1,0 +1,169 @@
+"""Planning and applying one site."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fleet.diagnostics.diagnostic import FleetError
+from fleet.model.site import SiteSpec
+from fleet.plan.site_plan import PlannedChange, SitePlan, file_changes, file_digests
+from fleet.ports.engine import Engine, EngineError, OnEvent, ResourceChange, StackRef, StackResult, StackRun
+from fleet.ports.rollout import StepOutcome
+from fleet.ports.site import ArtifactStore, Phase, ProgramOf, SecretResolver
+from fleet.render.artifact import Artifact, artifact_url, tree_artifact
+from fleet.render.tree import RenderedTree, render_site
+
+PROJECT = "fleet"
+"""The Pulumi project's name, as in Pulumi.yaml."""
+DEPLOYMENT_SETTINGS = "deploymentSettings"
+
+
+@dataclass(frozen=True)
+class SiteContent:
+    """A site's rendered tree and its artifact."""
+
+    tree: RenderedTree
+    artifact: Artifact
+    url: str
+
+
+def site_content(spec: SiteSpec) -> SiteContent:
+    """What the site's cluster will run."""
+    tree = render_site(spec)
+    return SiteContent(tree, tree_artifact(tree), artifact_url(spec))
+
+
+@dataclass(frozen=True)
+class SiteApplier:
+    """Plans and applies sites through the ports that it is given."""
+
+    engine: Engine
+    artifacts: ArtifactStore
+    secrets: SecretResolver
+    program_of: ProgramOf
+    on_event: OnEvent | None = None
+
+    def _run(self, spec: SiteSpec, phase: Phase, content: SiteContent, *, secrets: bool) -> StackRun:
+        bootstrap = spec.azure_local.secrets
+        return StackRun(
+            StackRef(PROJECT, spec.name),
+            self.program_of(spec, phase, content.url, content.artifact.digest),
+            config={"phase": phase},
+            secret_config={
+                "localAdmin": self.secrets.resolve(bootstrap.local_admin),
+                "lcmUser": self.secrets.resolve(bootstrap.lcm_user),
+            }
+            if secrets
+            else {},
+        )
+
+    def plan(self, spec: SiteSpec) -> SitePlan:
+        """What `deploy` would change at the site; changes nothing and needs no network."""
+        content = site_content(spec)
+        files = file_changes(self.artifacts.published_files(content.url), file_digests(content.tree))
+        try:
+            result = self.engine.preview(self._run(spec, "deploy", content, secrets=False), self.on_event)
+            error = f"{result.error.code}: {result.error.message}" if result.error else None
+        except EngineError as failure:
+            return SitePlan(
+                spec.name, spec.ring, spec.digest, content.artifact.digest, files=files, error=str(failure)
+            )
+        changes = tuple(planned(change) for change in result.changes if change.op not in ("same", "read"))
+        return SitePlan(
+            spec.name,
+            spec.ring,
+            spec.digest,
+            content.artifact.digest,
+            changes,
+            result.counts.get("same", 0),
+            files,
+            error,
+        )
+
+    def run_step(self, spec: SiteSpec, kind: str) -> StepOutcome:
+        """One step of a rollout. Safe to repeat: each step brings about a state, whatever was there."""
+        content = site_content(spec)
+        try:
+            if kind == "publish":
+                return self.publish(spec, content)
+            if kind == "validate":
+                return self.validate(spec, content)
+            if kind == "deploy":
+                return self.deploy(spec, content)
+        except FleetError as error:
+            return StepOutcome(
+                False, error.code, f"{error.message}; {error.help}" if error.help else error.message
+            )
+        except EngineError as error:
+            return StepOutcome(False, type(error).__name__, str(error))
+        return StepOutcome(False, "ROL001", f"there is no step of the kind {kind!r}")
+
+    def publish(self, spec: SiteSpec, content: SiteContent) -> StepOutcome:
+        """Put the site's manifests where its Flux pulls them."""
+        files = file_digests(content.tree)
+        changes = file_changes(self.artifacts.published_files(content.url), files)
+        new = self.artifacts.publish(content.url, content.artifact, files)
+        return StepOutcome(
+            True,
+            message=f"{len(files)} files as {content.artifact.digest[:19]}…" if new else "already there",
+            detail={
+                "digest": content.artifact.digest,
+                "files": {"added": changes.added, "changed": changes.changed, "removed": changes.removed},
+            },
+        )
+
+    def validate(self, spec: SiteSpec, content: SiteContent) -> StepOutcome:
+        """Azure Local's own validation, unless a deployment was already asked for.
+
+        A deployment is never followed by a validation: Microsoft's own modules stop there too, and
+        the validate phase declares less than a deployed site has (facts 1.2, idempotency rules).
+        """
+        preview = self.engine.preview(self._run(spec, "validate", content, secrets=False))
+        if was_deployed(preview.changes):
+            return StepOutcome(True, message="not needed: the site is deployed", detail={"skipped": True})
+        return outcome(self.engine.up(self._run(spec, "validate", content, secrets=True), self.on_event))
+
+    def deploy(self, spec: SiteSpec, content: SiteContent) -> StepOutcome:
+        """Bring the site's Azure resources to its spec."""
+        return outcome(self.engine.up(self._run(spec, "deploy", content, secrets=True), self.on_event))
+
+
+def was_deployed(validate_preview: tuple[ResourceChange, ...]) -> bool:
+    """Whether a preview of the validate phase shows that the site is past it."""
+    for change in validate_preview:
+        if change.op in ("delete", "replace"):
+            return True
+        if DEPLOYMENT_SETTINGS in change.name and change.op == "update":
+            return any(difference.before == "Deploy" for difference in change.changes)
+    return False
+
+
+def planned(change: ResourceChange) -> PlannedChange:
+    """The engine's change as a plan shows it."""
+    return PlannedChange(
+        change.op, change.type, change.name, tuple(difference.path for difference in change.changes)
+    )
+
+
+def outcome(result: StackResult) -> StepOutcome:
+    """A stack's result as a rollout journals it."""
+    changes: list[dict[str, Any]] = [
+        {"op": c.op, "type": c.type, "name": c.name, "paths": [d.path for d in c.changes][:20]}
+        for c in result.changes
+        if c.op not in ("same", "read")
+    ]
+    detail: dict[str, Any] = {
+        "counts": dict(result.counts),
+        "changes": changes,
+        "outputs": dict(result.outputs),
+    }
+    if result.error is not None:
+        name = result.error.urn.rsplit("::", 1)[-1]
+        where = f"{name}: " if name else ""
+        return StepOutcome(False, result.error.code, f"{where}{result.error.message}", detail)
+    parts = [f"{count} {op}" for op, count in sorted(result.counts.items()) if op != "read" and count]
+    return StepOutcome(True, message=", ".join(parts), detail=detail)
+
+
+Progress = Callable[[str], None]
+"""Told one line of progress."""
