@@ -1,0 +1,54 @@
+"""The terminal: data on stdout, words on stderr, colour only where it is wanted."""
+
+from collections.abc import Iterable
+from functools import cache
+
+from rich.console import Console
+from rich.text import Text
+
+from fleet.diagnostics.text import Piece
+
+STYLES = {
+    "error": "bold red",
+    "warning": "bold yellow",
+    "bold": "bold",
+    "dim": "dim",
+    "help": "cyan",
+    "ok": "green",
+    "": "",
+}
+
+
+@cache
+def out() -> Console:
+    """For data."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+@cache
+def err() -> Console:
+    """For words: progress, questions, errors."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def styled(pieces: Iterable[Piece]) -> Text:
+    """Pieces as one text of the terminal."""
+    text = Text()
+    for style, part in pieces:
+        text.append(part, style=STYLES[style])
+    return text
+
+
+def say(message: str, style: str = "") -> None:
+    """One line of words on stderr."""
+    err().print(Text(message, style=STYLES.get(style, style)))
+
+
+def confirm(question: str, *, yes: bool) -> bool:
+    """Whether the user agrees. Without a terminal nobody is asked, and the answer is no."""
+    if yes:
+        return True
+    if not err().is_terminal:
+        say("nobody to ask here: add --yes to go on", "warning")
+        return False
+    return err().input(Text(f"{question} [y/N] ")).strip().lower() in ("y", "yes")

@@ -1,0 +1,168 @@
+"""`fleet validate`, `fleet explain` and `fleet show`."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.table import Table
+from rich.text import Text
+
+from fleet.adapters.inventory_files import read_inventory
+from fleet.app.validate import validate
+from fleet.cli import exits
+from fleet.cli.console import err, out, say, styled
+from fleet.diagnostics.diagnostic import FleetError, has_errors
+from fleet.diagnostics.machine import diagnostics_json
+from fleet.diagnostics.text import diagnostic_pieces, summary
+from fleet.inventory.inventory import Inventory, Site
+from fleet.inventory.rule import installed_rules
+from fleet.inventory.shape import did_you_mean
+
+
+def choose(output: str, *known: str) -> str:
+    """The chosen output format. Raises `FleetError` (ENV002) when there is no such format here."""
+    if output not in known:
+        raise FleetError(
+            "ENV002", f"no output format {output!r} here", f"one of {', '.join(known)}", exits.USAGE
+        )
+    return output
+
+
+def run_validate(folder: Path, output: str) -> int:
+    """Exit code of `fleet validate`."""
+    choose(output, "text", "json")
+    inventory, shape = read_inventory(folder)
+    diagnostics = validate(inventory, shape, installed_rules())
+    sites = len(inventory.sites) if inventory else 0
+    if output == "json":
+        out().print_json(json.dumps(diagnostics_json(diagnostics, sites)))
+    else:
+        for diagnostic in diagnostics:
+            out().print(styled(diagnostic_pieces(diagnostic)))
+        say(summary(diagnostics, sites), "error" if has_errors(diagnostics) else "ok")
+    return exits.VALIDATION if has_errors(diagnostics) else exits.OK
+
+
+def valid_inventory(folder: Path) -> Inventory:
+    """The inventory in `folder`. Raises `FleetError` (INV100) when it has errors, having printed them."""
+    inventory, shape = read_inventory(folder)
+    diagnostics = validate(inventory, shape, installed_rules())
+    for diagnostic in diagnostics:
+        err().print(styled(diagnostic_pieces(diagnostic)))
+    if inventory is None or has_errors(diagnostics):
+        raise FleetError(
+            "INV100", "the inventory has errors", "mend them first; nothing was touched", exits.VALIDATION
+        )
+    return inventory
+
+
+def find_site(inventory: Inventory, name: str) -> Site:
+    """The site of that name. Raises `FleetError` (ENV004) with the nearest name."""
+    site = inventory.site(name)
+    if site is None:
+        help_text = did_you_mean(name, (s.name for s in inventory.sites)) or ""
+        raise FleetError("ENV004", f"there is no site {name!r}", help_text, exits.USAGE)
+    return site
+
+
+def run_explain(code: str) -> int:
+    """Exit code of `fleet explain`."""
+    rules = {rule.code: rule for rule in installed_rules()}
+    rule = rules.get(code.upper())
+    if rule is None:
+        raise FleetError(
+            "ENV005", f"there is no rule {code!r}", did_you_mean(code.upper(), rules) or "", exits.USAGE
+        )
+    text = Text()
+    text.append(f"{rule.code} ", style="bold")
+    text.append(f"({rule.severity}): {rule.summary}\n")
+    text.append("source: ", style="dim")
+    text.append(rule.source + "\n")
+    out().print(text)
+    return exits.OK
+
+
+def run_show(folder: Path, name: str | None, provenance: bool, output: str) -> int:
+    """Exit code of `fleet show`."""
+    choose(output, "yaml", "json", "table")
+    inventory, shape = read_inventory(folder)
+    if inventory is None or has_errors(shape):
+        return run_validate(folder, "text")
+    if name is None:
+        return _list_sites(inventory, output)
+    site = find_site(inventory, name)
+    spec = site.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if provenance:
+        rows = [(path, value, site.origin(path)) for path, value in leaves(spec)]
+        if output == "json":
+            data = [
+                {
+                    "path": ".".join(map(str, path)),
+                    "value": value,
+                    "layer": origin.layer,
+                    "file": origin.span.path if origin.span else None,
+                    "line": origin.span.line if origin.span else None,
+                }
+                for path, value, origin in rows
+            ]
+            out().print_json(json.dumps(data))
+            return exits.OK
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for title in ("field", "value", "from", "written at"):
+            table.add_column(title, overflow="fold")
+        for path, value, origin in rows:
+            place = f"{origin.span.path}:{origin.span.line}" if origin.span else ""
+            table.add_row(
+                ".".join(map(str, path)), json.dumps(value, ensure_ascii=False), origin.layer, place
+            )
+        out().print(table, soft_wrap=False)
+        return exits.OK
+    if output == "json":
+        out().print_json(json.dumps({"digest": site.spec.digest, "spec": spec}))
+    else:
+        text = yaml.safe_dump(spec, sort_keys=False, allow_unicode=True, width=110)
+        out().print(Text(f"# {site.spec.digest}\n{text}"), end="")
+    return exits.OK
+
+
+def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """The scalars (and empty collections) of a nested value with their paths, in order."""
+    items: list[tuple[str | int, Any]] = []
+    if isinstance(value, Mapping):
+        items = [(str(key), item) for key, item in value.items()]
+    elif isinstance(value, list):
+        items = list(enumerate(value))
+    if not items:
+        yield path, value
+    for key, item in items:
+        yield from leaves(item, (*path, key))
+
+
+def _list_sites(inventory: Inventory, output: str) -> int:
+    rows = [
+        {
+            "name": site.name,
+            "ring": site.spec.ring,
+            "topology": site.spec.topology,
+            "connectivity": site.spec.connectivity.mode,
+            "nodes": len(site.spec.azure_local.nodes),
+            "gpu": site.spec.gpu.model if site.spec.gpu else None,
+            "digest": site.spec.digest,
+        }
+        for site in inventory.sites
+    ]
+    if output == "json":
+        out().print_json(json.dumps(rows))
+        return exits.OK
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("site", "ring", "topology", "connectivity", "nodes", "gpu", "digest"):
+        table.add_column(title)
+    for row in rows:
+        table.add_row(
+            *(str(v) if v is not None else "-" for k, v in row.items() if k != "digest"),
+            str(row["digest"])[:19],
+        )
+    out().print(table)
+    return exits.OK

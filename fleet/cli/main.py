@@ -1,0 +1,277 @@
+"""The `fleet` command: wiring, views and exit codes. Each command imports what it needs when it runs."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fleet.cli import exits
+
+app = typer.Typer(
+    name="fleet",
+    help="One inventory for AI agents and local inference on Azure Local sites: validate, plan, roll out.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+rollout_app = typer.Typer(help="Change the fleet ring by ring, gated and resumable.", no_args_is_help=True)
+sandbox_app = typer.Typer(help="A stand-in for Azure on this machine.", no_args_is_help=True)
+app.add_typer(rollout_app, name="rollout")
+app.add_typer(sandbox_app, name="sandbox")
+
+InventoryOption = Annotated[
+    Path, typer.Option("--inventory", "-i", envvar="FLEET_INVENTORY", help="Folder that holds fleet.yaml.")
+]
+WorkspaceOption = Annotated[
+    Path,
+    typer.Option("--workspace", envvar="FLEET_WORKSPACE", help="Where state, journal and reports are kept."),
+]
+EngineOption = Annotated[
+    str,
+    typer.Option(
+        "--engine", envvar="FLEET_ENGINE", help="pulumi: the Pulumi CLI, for Azure. local: the sandbox."
+    ),
+]
+OutputOption = Annotated[str, typer.Option("--output", "-o", help="table or json.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+JobsOption = Annotated[
+    int, typer.Option("--jobs", "-j", min=1, help="Sites at once; default: one for each processor.")
+]
+HERE, WORKSPACE = Path(), Path(".fleet")
+PROCESSORS = os.cpu_count() or 1
+
+
+@app.command()
+def validate(inventory: InventoryOption = HERE, output: OutputOption = "text") -> None:
+    """Find every mistake that can be found before a site is touched."""
+    from fleet.cli.inventory_commands import run_validate
+
+    raise typer.Exit(run_validate(inventory, output))
+
+
+@app.command()
+def explain(code: Annotated[str, typer.Argument(help="Such as NET003.")]) -> None:
+    """Say what a diagnostic's code means and where its rule comes from."""
+    from fleet.cli.inventory_commands import run_explain
+
+    raise typer.Exit(run_explain(code))
+
+
+@app.command()
+def show(
+    site: Annotated[str | None, typer.Argument(help="A site; without one, all are listed.")] = None,
+    inventory: InventoryOption = HERE,
+    provenance: Annotated[
+        bool, typer.Option("--provenance", help="Say where each value was written.")
+    ] = False,
+    output: OutputOption = "yaml",
+) -> None:
+    """Show a site as resolved from defaults, profile, ring and its own file."""
+    from fleet.cli.inventory_commands import run_show
+
+    raise typer.Exit(run_show(inventory, site, provenance, output))
+
+
+@app.command()
+def render(
+    site: Annotated[str | None, typer.Argument(help="A site.")] = None,
+    inventory: InventoryOption = HERE,
+    every: Annotated[bool, typer.Option("--all", help="Every site, each in a folder of its own.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the tree; replaced as a whole.")
+    ] = None,
+    oci: Annotated[
+        Path | None, typer.Option("--oci", help="Folder for the tree as an OCI image layout.")
+    ] = None,
+) -> None:
+    """Write the GitOps tree of a site: clusters/, platform/, workloads/."""
+    from fleet.cli.render_command import run_render
+
+    raise typer.Exit(run_render(inventory, site, every, out, oci))
+
+
+@app.command()
+def plan(
+    sites: Annotated[list[str] | None, typer.Argument(help="Sites; all when none is named.")] = None,
+    inventory: InventoryOption = HERE,
+    workspace: WorkspaceOption = WORKSPACE,
+    jobs: JobsOption = PROCESSORS,
+    output: OutputOption = "table",
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 10 when there are changes.")
+    ] = False,
+) -> None:
+    """Show what would change at every site, without touching any."""
+    from fleet.cli.plan_command import run_plan
+
+    raise typer.Exit(run_plan(inventory, workspace, sites or [], jobs, output, detailed_exitcode))
+
+
+@app.command()
+def up(
+    site: str,
+    inventory: InventoryOption = HERE,
+    workspace: WorkspaceOption = WORKSPACE,
+    engine: EngineOption = "pulumi",
+    yes: YesOption = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
+) -> None:
+    """Bring one site to what the inventory says."""
+    from fleet.cli.site_commands import run_up
+
+    raise typer.Exit(run_up(inventory, workspace, engine, site, yes=yes, dry_run=dry_run))
+
+
+@app.command()
+def destroy(
+    site: str,
+    inventory: InventoryOption = HERE,
+    workspace: WorkspaceOption = WORKSPACE,
+    engine: EngineOption = "pulumi",
+    yes: YesOption = False,
+    unprotect: Annotated[
+        bool, typer.Option("--unprotect", help="Also what is protected: clusters and vaults.")
+    ] = False,
+) -> None:
+    """Delete what `up` made at one site."""
+    from fleet.cli.site_commands import run_destroy
+
+    raise typer.Exit(run_destroy(inventory, workspace, engine, site, yes=yes, unprotect=unprotect))
+
+
+@app.command()
+def refresh(
+    site: str,
+    inventory: InventoryOption = HERE,
+    workspace: WorkspaceOption = WORKSPACE,
+    engine: EngineOption = "pulumi",
+) -> None:
+    """Bring the recorded state of one site to what exists."""
+    from fleet.cli.site_commands import run_refresh
+
+    raise typer.Exit(run_refresh(inventory, workspace, engine, site))
+
+
+@rollout_app.command("start")
+def rollout_start(
+    inventory: InventoryOption = HERE,
+    workspace: WorkspaceOption = WORKSPACE,
+    engine: EngineOption = "pulumi",
+    yes: YesOption = False,
+    max_concurrency: Annotated[
+        str, typer.Option(help="Sites at once in a ring: a number or a percentage.")
+    ] = "2",
+    max_failures: Annotated[int, typer.Option(min=0, help="Failed sites that do not stop the rollout.")] = 0,
+) -> None:
+    """Start a rollout: one canary first, then ring after ring, each behind a health gate."""
+    from fleet.cli.rollout_commands import run_start
+
+    raise typer.Exit(run_start(inventory, workspace, engine, yes, max_concurrency, max_failures))
+
+
+@rollout_app.command("resume")
+def rollout_resume(
+    inventory: InventoryOption = HERE,
+    workspace: WorkspaceOption = WORKSPACE,
+    engine: EngineOption = "pulumi",
+) -> None:
+    """Go on with a rollout that was stopped, paused or killed."""
+    from fleet.cli.rollout_commands import run_resume
+
+    raise typer.Exit(run_resume(inventory, workspace, engine))
+
+
+@rollout_app.command("pause")
+def rollout_pause(workspace: WorkspaceOption = WORKSPACE, reason: str = "") -> None:
+    """Ask a running rollout to finish what is in flight and wait for `resume`."""
+    from fleet.cli.rollout_commands import run_intent
+
+    raise typer.Exit(run_intent(workspace, "pause", reason))
+
+
+@rollout_app.command("abort")
+def rollout_abort(workspace: WorkspaceOption = WORKSPACE, reason: str = "") -> None:
+    """Ask a running rollout to finish what is in flight and end."""
+    from fleet.cli.rollout_commands import run_intent
+
+    raise typer.Exit(run_intent(workspace, "abort", reason))
+
+
+@app.command()
+def status(
+    inventory: InventoryOption = HERE, workspace: WorkspaceOption = WORKSPACE, output: OutputOption = "table"
+) -> None:
+    """Show where each site of the last rollout stands."""
+    from fleet.cli.rollout_commands import run_status
+
+    raise typer.Exit(run_status(inventory, workspace, output))
+
+
+@app.command()
+def report(
+    inventory: InventoryOption = HERE,
+    workspace: WorkspaceOption = WORKSPACE,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The HTML file; default: in the workspace.")
+    ] = None,
+) -> None:
+    """Write the last rollout as one self-contained HTML page."""
+    from fleet.cli.report_command import run_report
+
+    raise typer.Exit(run_report(inventory, workspace, out))
+
+
+@sandbox_app.command("start")
+def sandbox_start(
+    inventory: InventoryOption = HERE,
+    workspace: WorkspaceOption = WORKSPACE,
+    record: Annotated[
+        Path | None, typer.Option("--record", help="Write each request and answer here, as JSON lines.")
+    ] = None,
+    clock_factor: Annotated[
+        float, typer.Option(min=0, help="Length of Azure's long operations: 1 as in life, 0 at once.")
+    ] = 0.00002,
+) -> None:
+    """Run the stand-in for Azure Resource Manager until Ctrl-C; other commands find it by themselves."""
+    from fleet.cli.sandbox_commands import run_sandbox
+
+    raise typer.Exit(run_sandbox(inventory, workspace, record, clock_factor))
+
+
+@app.command()
+def demo(
+    inventory: Annotated[
+        Path, typer.Option("--inventory", "-i", help="Folder that holds fleet.yaml.")
+    ] = Path("examples/factory"),
+    workspace: Annotated[Path, typer.Option("--workspace", help="Emptied first.")] = Path(".fleet/demo"),
+) -> None:
+    """Take a fleet through validate, plan, rollout and status against the sandbox."""
+    from fleet.cli.demo_command import run_demo
+
+    raise typer.Exit(run_demo(inventory, workspace))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code (docs/cli.md)."""
+    command: Any = typer.main.get_command(app)
+    try:
+        code = command.main(args=argv, standalone_mode=False)
+        return int(code or exits.OK)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)  # noqa: T201 - the console may be half built
+        return exits.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.OK
+    except Exception as error:
+        from fleet.cli.failures import report_failure
+
+        return report_failure(error)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,234 @@
+"""Puts the real parts behind the ports. Everything here can be handed to another process."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fleet.adapters.oci_layout import LayoutStore, write_atomically
+from fleet.adapters.secrets import HostSecrets
+from fleet.app.site import SiteApplier
+from fleet.cli import exits
+from fleet.diagnostics.diagnostic import FleetError
+from fleet.model.site import SiteSpec
+from fleet.plan.site_plan import SitePlan
+from fleet.ports.engine import Engine
+from fleet.ports.rollout import Health, StepOutcome
+from fleet.ports.site import Phase
+from fleet.rollout.spec import Step
+
+if TYPE_CHECKING:
+    from fleet.adapters.arm_client import ArmClient
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A running sandbox: its endpoint, the CA that signed it, and the file that holds its token."""
+
+    endpoint: str
+    ca_file: Path
+    token_file: Path
+    pid: int
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder that holds what `fleet` must remember. It has secrets in it (encrypted) and is 0700."""
+
+    root: Path
+
+    @property
+    def state(self) -> Path:
+        """Stacks, in Pulumi's checkpoint format."""
+        return self.root / "state"
+
+    @property
+    def journal(self) -> Path:
+        """The rollouts' journal."""
+        return self.root / "rollouts.sqlite"
+
+    @property
+    def sandbox(self) -> Path:
+        """The sandbox's own files."""
+        return self.root / "sandbox"
+
+    @property
+    def connection_file(self) -> Path:
+        """Where a running sandbox says how to reach it."""
+        return self.sandbox / "connection.json"
+
+    @property
+    def artifacts(self) -> LayoutStore:
+        """The folder that stands in for the sites' registries."""
+        return LayoutStore(self.sandbox / "registry")
+
+    def plan_folder(self, digest: str) -> Path:
+        """The specs that a rollout was started with."""
+        return self.root / "plans" / digest.removeprefix("sha256:")[:16]
+
+    def prepare(self) -> None:
+        """Make the folder, closed to others."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.chmod(0o700)
+
+    def connection(self) -> Connection | None:
+        """The sandbox that runs here, if one does."""
+        try:
+            data = json.loads(self.connection_file.read_bytes())
+            connection = Connection(
+                data["endpoint"], Path(data["caFile"]), Path(data["tokenFile"]), data["pid"]
+            )
+            os.kill(connection.pid, 0)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return connection
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Which workspace, inventory and engine a command works with."""
+
+    workspace: Workspace
+    inventory: Path
+    engine: str
+
+    def applier(self) -> SiteApplier:
+        """What plans and applies sites. Raises `FleetError` when the engine can't be had."""
+        return SiteApplier(self._engine(), self.workspace.artifacts, HostSecrets(self.inventory), program_of)
+
+    def _engine(self) -> Engine:
+        if self.engine == "local":
+            return local_engine(self.workspace)
+        if self.engine == "pulumi":
+            from fleet.engine.pulumi_cli import PulumiCliEngine
+
+            return PulumiCliEngine()
+        raise FleetError("ENV008", f"there is no engine {self.engine!r}", "local or pulumi", exits.USAGE)
+
+    def require_target(self) -> None:
+        """Refuse early what can't work: the local engine without a sandbox, or no Pulumi CLI.
+
+        Raises `FleetError` (ENV003, ENV009).
+        """
+        if self.engine == "local":
+            if self.workspace.connection() is None:
+                raise FleetError(
+                    "ENV003",
+                    "no sandbox runs here, and the local engine reaches nothing else",
+                    "start one in another terminal: fleet sandbox start",
+                    exits.MISSING,
+                )
+            return
+        self._engine()
+        import shutil
+
+        if shutil.which("pulumi") is None:
+            raise FleetError(
+                "ENV009",
+                "the Pulumi CLI is not on PATH, and only it reaches Azure",
+                "install it; or try without Azure: fleet sandbox start, then add --engine local",
+                exits.MISSING,
+            )
+        raise FleetError(
+            "ENV010",
+            "this version does not drive Azure by itself: it can't publish manifests to a real registry yet",
+            "push them yourself, then run `pulumi up -s SITE`: docs/pulumi.md has the steps",
+            exits.MISSING,
+        )
+
+
+def program_of(spec: SiteSpec, phase: Phase, url: str, digest: str) -> Callable[[], None]:
+    """The site's Pulumi program."""
+    from fleet_stacks.program import FluxContent, SiteProgram
+
+    program: Callable[[], None] = SiteProgram(spec, phase, FluxContent(url, digest))
+    return program
+
+
+def local_engine(workspace: Workspace) -> Engine:
+    """The local engine; it reaches the sandbox where one runs, and plans where none does."""
+    from fleet.engine.local.engine import LocalEngine
+    from fleet.engine.local.store import StateStore
+    from fleet.sandbox.azure_provider import AzureNativeProvider
+
+    def provider(package: str) -> AzureNativeProvider:
+        if package != "azure-native":
+            from fleet.ports.engine import UnsupportedByLocalEngine
+
+            raise UnsupportedByLocalEngine(f"the package {package}")
+        connection = workspace.connection()
+        return AzureNativeProvider(arm_client(connection) if connection else None)
+
+    return LocalEngine(StateStore(workspace.state), provider, lambda: passphrase(workspace))
+
+
+@cache
+def arm_client(connection: Connection) -> "ArmClient":
+    """A client of the sandbox's ARM, one a process."""
+    from fleet.adapters.arm_client import ArmClient
+
+    return ArmClient(
+        connection.endpoint,
+        lambda: connection.token_file.read_text(encoding="utf-8").strip(),
+        connection.ca_file,
+    )
+
+
+def passphrase(workspace: Workspace) -> str:
+    """The passphrase of the state's secrets: as for the Pulumi CLI, else one made for the sandbox."""
+    if value := os.environ.get("PULUMI_CONFIG_PASSPHRASE"):
+        return value
+    if file := os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
+        return Path(file).read_text(encoding="utf-8").strip()
+    return (workspace.sandbox / "passphrase").read_text(encoding="utf-8")
+
+
+def save_specs(folder: Path, specs: list[SiteSpec]) -> None:
+    """Keep the specs that a rollout starts with: it and its resumption read these and not the inventory."""
+    for spec in specs:
+        write_atomically(folder / f"{spec.name}.json", spec.model_dump_json(by_alias=True).encode())
+
+
+def saved_spec(folder: Path, site: str) -> SiteSpec:
+    """A spec that `save_specs` kept."""
+    return SiteSpec.model_validate(json.loads((folder / f"{site}.json").read_bytes()))
+
+
+@dataclass(frozen=True)
+class PlanFolderSteps:
+    """Runs the steps of a rollout (the port `StepRunner`) from the specs kept for it."""
+
+    parts: Parts
+    folder: Path
+
+    def run(self, site: str, step: Step) -> StepOutcome:
+        """Do one step of one site."""
+        return self.parts.applier().run_step(saved_spec(self.folder, site), step.kind)
+
+
+@dataclass(frozen=True)
+class PlanFolderHealth:
+    """Judges sites (the port `HealthProbe`) by what the sandbox's ARM says."""
+
+    parts: Parts
+    folder: Path
+
+    def probe(self, site: str) -> Health:
+        """The site's health now."""
+        from fleet.adapters.arm_health import ArmHealthProbe
+        from fleet.rollout.events import Verdict
+
+        connection = self.parts.workspace.connection()
+        if connection is None:
+            return Health(Verdict.INCONCLUSIVE, ("the sandbox is gone",))
+        return ArmHealthProbe(
+            lambda: arm_client(connection), lambda name: saved_spec(self.folder, name)
+        ).probe(site)
+
+
+def plan_site(parts: Parts, spec: SiteSpec) -> SitePlan:
+    """One site's plan; for a process pool."""
+    return parts.applier().plan(spec)
