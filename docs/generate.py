@@ -128,11 +128,11 @@ def models_below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
     seen: dict[type[BaseModel], None] = {}
 
     def walk(annotation: Any) -> None:
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            if annotation not in seen:
-                seen[annotation] = None
-                for info in annotation.model_fields.values():
-                    walk(info.annotation)
+        is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        if is_model and annotation not in seen:
+            seen[annotation] = None
+            for info in annotation.model_fields.values():
+                walk(info.annotation)
         for argument in typing.get_args(annotation):
             walk(argument)
 
@@ -155,10 +155,16 @@ def default_text(info: Any) -> str:
 def model_section(model: type[BaseModel]) -> str:
     """A heading, the model's meaning, and a row for each field."""
     doc = (model.__doc__ or "").strip()
-    rows = [f"\n## {model.__name__}\n\n{re.sub(chr(10) + ' +', chr(10), doc)}\n", "| key | type | default | meaning |", "|---|---|---|---|"]
+    rows = [
+        f"\n## {model.__name__}\n\n{re.sub(chr(10) + ' +', chr(10), doc)}\n",
+        "| key | type | default | meaning |",
+        "|---|---|---|---|",
+    ]
     for name, info in model.model_fields.items():
         meaning = " ".join((info.description or "").split()).replace("|", "\\|")
-        rows.append(f"| `{info.alias or name}` | {type_name(info.annotation)} | {default_text(info)} | {meaning} |")
+        rows.append(
+            f"| `{info.alias or name}` | {type_name(info.annotation)} | {default_text(info)} | {meaning} |"
+        )
     return "\n".join(rows) + "\n"
 
 
@@ -188,7 +194,9 @@ def cli_page() -> str:
         for parameter in command.params:
             if parameter.name == "help":
                 continue
-            names = ", ".join(parameter.opts) if parameter.param_type_name == "option" else parameter.name.upper()
+            names = (
+                ", ".join(parameter.opts) if parameter.param_type_name == "option" else parameter.name.upper()
+            )
             rows.append(f"| `{names}` | {' '.join((getattr(parameter, 'help', None) or '').split())} |")
         if rows:
             parts.append("\n| option | meaning |\n|---|---|\n" + "\n".join(rows) + "\n")

@@ -43,15 +43,10 @@ def report_failure(error: Exception) -> int:
 
 
 def _known(error: Exception) -> int | None:
-    from fleet.ports import engine, rollout
+    from fleet.ports import rollout
     from fleet.rollout.spec import SpecError
 
     for kind, code in (
-        (engine.StateLocked, exits.LOCKED),
-        (engine.StateUnreadable, exits.INTEGRITY),
-        (engine.PassphraseError, exits.MISSING),
-        (engine.PulumiCliMissing, exits.MISSING),
-        (engine.EngineError, exits.UNEXPECTED),
         (rollout.DriverLockedError, exits.LOCKED),
         (rollout.JournalIntegrityError, exits.INTEGRITY),
         (rollout.JournalUnreadableError, exits.INTEGRITY),

@@ -152,17 +152,11 @@ def local_engine(workspace: Workspace) -> Engine:
     """The local engine; it reaches the sandbox where one runs, and plans where none does."""
     from fleet.engine.local.engine import LocalEngine
     from fleet.engine.local.store import StateStore
-    from fleet.sandbox.azure_provider import AzureNativeProvider
+    from fleet.sandbox.providers import SandboxProviders
 
-    def provider(package: str) -> AzureNativeProvider:
-        if package != "azure-native":
-            from fleet.ports.engine import UnsupportedByLocalEngine
-
-            raise UnsupportedByLocalEngine(f"the package {package}")
-        connection = workspace.connection()
-        return AzureNativeProvider(arm_client(connection) if connection else None)
-
-    return LocalEngine(StateStore(workspace.state), provider, lambda: passphrase(workspace))
+    connection = workspace.connection()
+    providers = SandboxProviders((lambda: arm_client(connection)) if connection else None)
+    return LocalEngine(StateStore(workspace.state), providers, lambda: passphrase(workspace))
 
 
 @cache

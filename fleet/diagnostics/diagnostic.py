@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Severity = Literal["error", "warning"]
 
@@ -68,3 +68,14 @@ class FleetError(Exception):
     def __init__(self, code: str, message: str, help: str = "", exit_code: int = 1) -> None:  # noqa: A002
         super().__init__(message)
         self.code, self.message, self.help, self.exit_code = code, message, help, exit_code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors cross from a pool's processes, and subclasses are made from other arguments."""
+        return _restore_error, (type(self), self.args, dict(self.__dict__))
+
+
+def _restore_error(kind: type[FleetError], args: tuple[Any, ...], state: dict[str, Any]) -> FleetError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error

@@ -140,12 +140,8 @@ class _Builder:
             yield from yaml.parse(self.source.text, Loader=_LOADER)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            raise self.fail(
-                "INV005",
-                f"not YAML: {error.problem or error.context}",
-                Span(self.source.path, line, column, line, column + 1),
-            ) from None
+            span = self.source.point(mark.line + 1, mark.column + 1) if mark else self.source.start
+            raise self.fail("INV005", f"not YAML: {error.problem or error.context}", span) from None
         except yaml.reader.ReaderError as error:
             raise self.fail("INV003", f"not text: {error.reason}", self.source.start) from None
 
@@ -293,6 +289,13 @@ class SourceFile:
     def start(self) -> Span:
         """The first character."""
         return Span(self.path, 1, 1, 1, 2)
+
+    def point(self, line: int, column: int) -> Span:
+        """One character; past the end of the text, the end of its last line."""
+        last = max(1, len(self.text.rstrip("\n").split("\n")))
+        if line > last:
+            line, column = last, len(self._lines[last - 1]) + 1
+        return Span(self.path, line, column, line, column + 1)
 
     def diagnostic(
         self,

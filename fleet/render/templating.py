@@ -2,11 +2,13 @@
 
 import json
 import re
+import traceback
+from collections.abc import Callable
 from functools import cache
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateError
+from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateError, TemplateSyntaxError, Undefined
 from markupsafe import Markup
 
 from fleet.diagnostics.diagnostic import FleetError
@@ -20,6 +22,8 @@ def to_yaml(value: Any) -> Any:
 
     Text is quoted unless it is a plain word that no reader of YAML takes for anything else.
     """
+    if isinstance(value, Undefined):
+        return str(value)  # raises, naming what is missing
     if isinstance(value, Markup):  # what a macro returned: YAML already
         return value
     if isinstance(value, str):
@@ -31,9 +35,9 @@ def to_yaml(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
-def _load(name: str) -> str | None:
+def _load(name: str) -> tuple[str, str, Callable[[], bool]] | None:
     file = resources.files("fleet_templates").joinpath(*name.split("/"))
-    return file.read_text(encoding="utf-8") if file.is_file() else None
+    return (file.read_text(encoding="utf-8"), f"templates/{name}", lambda: True) if file.is_file() else None
 
 
 @cache
@@ -53,6 +57,14 @@ def _finalize(value: Any) -> Any:
     return Markup(to_yaml(value))  # noqa: S704 - not HTML: this keeps the YAML from being escaped as HTML
 
 
+def _place(error: TemplateError, template: str) -> str:
+    """The template and line where it went wrong: the innermost one, when macros are involved."""
+    if isinstance(error, TemplateSyntaxError):
+        return f"templates/{error.name}:{error.lineno}"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith("templates/")]
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else f"templates/{template}"
+
+
 def render_template(template: str, /, **values: Any) -> str:
     """The text of `template` (a path below `templates/`), ending in one newline.
 
@@ -61,8 +73,5 @@ def render_template(template: str, /, **values: Any) -> str:
     try:
         text = _environment().get_template(template).render(**values)
     except TemplateError as error:
-        line = getattr(error, "lineno", None)
-        raise FleetError(
-            "TPL001", f"templates/{template}{f':{line}' if line else ''}: {error.message}"
-        ) from error
+        raise FleetError("TPL001", f"{_place(error, template)}: {error.message}") from error
     return text.strip("\n") + "\n"

@@ -54,7 +54,7 @@ def test_keys_are_text() -> None:
         ("- a\n", ("INV008", 1, 1, "the file is not a mapping of keys to values")),
         ("a: [1, 2\nb: 3\n", ("INV005", 2, 2, "not YAML: did not find expected ',' or ']'")),
         ("a:\n\t- b\n", ("INV005", 2, 1, "not YAML: found character that cannot start any token")),
-        ("a: 'cut off\n", ("INV005", 2, 1, "not YAML: found unexpected end of stream")),
+        ("a: 'cut off\n", ("INV005", 1, 12, "not YAML: found unexpected end of stream")),
         (b"a: b\nc: \xff\xfe\n", ("INV003", 2, 1, "not text: its bytes are not UTF-8")),
         (b"a: b\nc: d\0e\n", ("INV003", 2, 1, "not text: it holds a NUL byte")),
         ("a: 1\n---\nb: 2\n", ("INV008", 2, 1, "a second YAML document in one file")),

@@ -1,0 +1,180 @@
+"""Deleting resources: dependants before what they depend on, independent ones at the same time."""
+
+from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+from pulumi.runtime.proto import provider_pb2 as pb
+
+from fleet.engine.local.checkpoint import ResourceState
+from fleet.engine.local.provider_host import ProviderCallError
+from fleet.engine.local.session import Session, timeout_s
+from fleet.engine.local.values import UNKNOWN_VALUE, to_struct
+from fleet.ports.engine import EngineError
+
+
+def delete_states(session: Session, states: list[ResourceState]) -> None:
+    """Delete resources, each when nothing in `states` depends on it any more.
+
+    A protected resource among them stops all of them, before the first effect, as in Pulumi. What depends
+    on a resource that failed goes on; what the failed one depends on is left and reported as skipped.
+    """
+    protected = [s for s in states if s.protect and not s.delete and not session.run.options.unprotect]
+    for state in protected:
+        session.report.fail(
+            state,
+            "Protected",
+            "it would be deleted and it is protected; unprotect it in the program, or run with unprotect",
+        )
+    if protected:
+        kept = {id(state) for state in protected}
+        for state in (s for s in states if id(s) not in kept):
+            session.report.skip(state, f"{protected[0].name} is protected")
+        return
+    if session.preview:
+        for state in reversed(states):
+            _forget(session, state)
+        return
+    _delete_in_order(session, states)
+
+
+def _delete_in_order(session: Session, states: list[ResourceState]) -> None:
+    waiting = {id(s): s for s in states}
+    dependants = {key: _dependants(state, states) for key, state in waiting.items()}
+    blocked: dict[int, str] = {}
+    running: dict[Future[str | None], int] = {}
+    with ThreadPoolExecutor(max_workers=session.run.parallel, thread_name_prefix="delete") as pool:
+        while waiting or running:
+            unfinished = waiting.keys() | set(running.values())
+            ready = [key for key in waiting if not dependants[key] & unfinished]
+            if not ready and not running:
+                raise EngineError("the state has a cycle of dependencies; it cannot be deleted in any order")
+            for key in ready:
+                state = waiting.pop(key)
+                if cause := next((blocked[k] for k in dependants[key] if k in blocked), None):
+                    session.report.skip(state, f"{cause} still depends on it")
+                    blocked[key] = state.name
+                else:
+                    running[pool.submit(_delete_one, session, state)] = key
+            for future in _completed(session, running):
+                key = running.pop(future)
+                if failed := future.result():
+                    blocked[key] = failed
+
+
+def _completed(session: Session, running: Iterable[Future[str | None]]) -> set[Future[str | None]]:
+    try:
+        return wait(running, return_when=FIRST_COMPLETED).done
+    except BaseException:
+        # Interrupted: what is in flight ends, and what only waits for a thread is not begun.
+        session.stopping.set()
+        raise
+
+
+def _dependants(state: ResourceState, among: Iterable[ResourceState]) -> set[int]:
+    return {id(other) for other in among if other is not state and state.urn in other.references}
+
+
+def _delete_one(session: Session, state: ResourceState) -> str | None:
+    """Delete a resource; the name of it when that failed."""
+    try:
+        delete_now(session, state)
+    except ProviderCallError as error:
+        session.report.fail(state, error.code, error.message)
+        return state.name
+    return None
+
+
+def delete_now(session: Session, state: ResourceState, *, to_replace: bool = False) -> None:
+    """Delete one resource and take it out of the state. Raises `ProviderCallError`.
+
+    With `to_replace` it stays in the state, marked, until its replacement is there.
+    """
+    if not _lives_outside(state):
+        _forget(session, state)
+        session.snapshot.save()
+        return
+    client = session.providers.get(state.provider)
+    session.report.event("started", state, "delete")
+    with session.slot(), session.snapshot.operation("deleting", state):
+        client.delete(
+            pb.DeleteRequest(
+                id=state.id,
+                urn=state.urn,
+                name=state.name,
+                type=state.type,
+                properties=to_struct(state.outputs, keep_secrets=client.accepts_secrets),
+                old_inputs=to_struct(state.inputs, keep_secrets=client.accepts_secrets),
+                timeout=timeout_s(state, "delete"),
+            )
+        )
+        if to_replace:
+            state.pending_replacement = True
+        else:
+            _forget(session, state)
+
+
+def _lives_outside(state: ResourceState) -> bool:
+    """Whether deleting the resource means a call: it is ours, and it is still there."""
+    return not (
+        not state.custom
+        or state.is_provider
+        or state.external
+        or state.retain_on_delete
+        or state.pending_replacement
+    )
+
+
+def _forget(session: Session, state: ResourceState) -> None:
+    session.snapshot.forget(state)
+    # The second half of a replacement is no change of its own, nor is dropping what was only read.
+    if not state.delete and not state.pending_replacement and not state.external:
+        session.report.change(state, "delete")
+
+
+def delete_before_replacing(session: Session, old: ResourceState) -> None:
+    """Delete a resource that is about to be replaced, after those that must be replaced with it.
+
+    As in Pulumi: a dependant goes too if its own provider says that a new value in the properties which
+    come from the replaced resource forces its replacement. Raises `ProviderCallError`.
+    """
+    doomed = [old]
+    urns = {old.urn}
+    for state in session.snapshot.untouched():
+        if state is not old and _must_follow(session, state, urns):
+            doomed.append(state)
+            urns.add(state.urn)
+    for state in doomed[1:]:
+        if state.protect and not session.run.options.unprotect:
+            raise ProviderCallError("Protected", f"{state.name} depends on it, and is protected")
+    for state in reversed(doomed):
+        if not session.preview:
+            delete_now(session, state, to_replace=True)
+        elif state is not old:
+            state.pending_replacement = True
+        session.replaced.add(state.urn)
+
+
+def _must_follow(session: Session, state: ResourceState, urns: set[str]) -> bool:
+    if not state.custom or state.is_provider or not _lives_outside(state) or state.delete:
+        return False
+    if state.provider.rsplit("::", 1)[0] in urns:
+        return True
+    affected = {key for key, sources in state.property_dependencies.items() if urns & set(sources)}
+    affected &= state.inputs.keys()
+    if not affected:
+        return False
+    client = session.providers.get(state.provider)
+    news = {k: UNKNOWN_VALUE if k in affected else v for k, v in state.inputs.items()}
+    response = client.call(
+        "Diff",
+        pb.DiffRequest(
+            id=state.id,
+            urn=state.urn,
+            name=state.name,
+            type=state.type,
+            olds=to_struct(state.outputs, keep_secrets=client.accepts_secrets),
+            news=to_struct(news, keep_secrets=client.accepts_secrets),
+            old_inputs=to_struct(state.inputs, keep_secrets=client.accepts_secrets),
+        ),
+    )
+    return bool(response.replaces)

@@ -1,0 +1,129 @@
+"""What a program asks for one resource, read from the SDK's registration request."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pulumi.runtime.proto import alias_pb2, resource_pb2
+
+from fleet.engine.local.checkpoint import make_urn
+from fleet.engine.local.values import from_struct
+from fleet.ports.engine import StackRef, UnsupportedByLocalEngine
+
+_UNIT_S: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_DURATION: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|us|µs|ns|m|s)")
+
+_UNSUPPORTED_TYPES: Final = {
+    "pulumi:pulumi:StackReference": "stack references",
+    "pulumi:pulumi:Stash": "the Stash resource",
+    "pulumi-python:dynamic": "dynamic providers",
+    "pulumi-nodejs:dynamic": "dynamic providers",
+}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One resource as the program declares it. Timeouts are in seconds."""
+
+    urn: str
+    type: str
+    name: str
+    custom: bool
+    inputs: dict[str, Any]
+    parent: str = ""
+    provider: str = ""
+    version: str = ""
+    dependencies: tuple[str, ...] = ()
+    property_dependencies: dict[str, list[str]] = field(default_factory=dict)
+    protect: bool = False
+    retain_on_delete: bool = False
+    delete_before_replace: bool | None = None
+    ignore_changes: tuple[str, ...] = ()
+    replace_on_changes: tuple[str, ...] = ()
+    additional_secret_outputs: tuple[str, ...] = ()
+    custom_timeouts: dict[str, float] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def references(self) -> set[str]:
+        """The URNs that must have succeeded before this resource is attempted."""
+        found = {*self.dependencies, self.parent, self.provider.rsplit("::", 1)[0]}
+        for urns in self.property_dependencies.values():
+            found.update(urns)
+        return found - {"", self.urn}
+
+
+def goal_of(request: resource_pb2.RegisterResourceRequest, stack: StackRef) -> Goal:
+    """Read a registration. Raises `UnsupportedByLocalEngine` naming the first thing not covered."""
+    urn = make_urn(stack, request.parent, request.type, request.name)
+    refuse_type(request.type, urn)
+    for present, feature in (
+        (request.remote, f"the remote component {request.type}"),
+        (request.importId, "import of existing resources"),
+        (request.transforms, "resource transforms"),
+        (request.state_migrations, "state migrations"),
+        (request.deletedWith, "deleted_with"),
+        (request.replace_with, "replace_with"),
+        (request.HasField("replacement_trigger"), "replacement triggers"),
+        (request.packageRef, "parameterized providers"),
+        (request.envVarMappings, "env_var_mappings"),
+        (request.HasField("hooks") and request.hooks.ByteSize(), "resource hooks"),
+    ):
+        if present:
+            raise UnsupportedByLocalEngine(feature, urn)
+    timeouts = request.customTimeouts
+    return Goal(
+        urn=urn,
+        type=request.type,
+        name=request.name,
+        custom=request.custom,
+        inputs=from_struct(request.object),
+        parent=request.parent,
+        provider=request.provider,
+        version=request.version,
+        dependencies=tuple(sorted(request.dependencies)),
+        property_dependencies={k: sorted(v.urns) for k, v in sorted(request.propertyDependencies.items())},
+        protect=request.protect,
+        retain_on_delete=request.retainOnDelete,
+        delete_before_replace=request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None,
+        ignore_changes=tuple(request.ignoreChanges),
+        replace_on_changes=tuple(request.replaceOnChanges),
+        additional_secret_outputs=tuple(request.additionalSecretOutputs),
+        custom_timeouts={
+            operation: seconds(text)
+            for operation in ("create", "update", "delete", "read")
+            if (text := getattr(timeouts, operation))
+        },
+        aliases=tuple(_aliases(request.aliases, request, stack)),
+    )
+
+
+def refuse_type(type_: str, urn: str) -> None:
+    """Raise `UnsupportedByLocalEngine` for a type that only the CLI's engine can serve."""
+    for prefix, feature in _UNSUPPORTED_TYPES.items():
+        if type_.startswith(prefix):
+            raise UnsupportedByLocalEngine(feature, urn)
+
+
+def seconds(duration: str) -> float:
+    """Read a Go duration (`1h30m`, `90s`) as seconds. Raises ValueError."""
+    parts = _DURATION.findall(duration)
+    if not parts or "".join(number + unit for number, unit in parts) != duration:
+        raise ValueError(f"{duration!r} is not a duration such as 30m or 1h30m")
+    return sum(float(number) * _UNIT_S[unit] for number, unit in parts)
+
+
+def _aliases(
+    aliases: Iterable[alias_pb2.Alias],
+    request: resource_pb2.RegisterResourceRequest,
+    stack: StackRef,
+) -> Iterable[str]:
+    for alias in aliases:
+        if alias.urn:
+            yield alias.urn
+            continue
+        spec = alias.spec
+        parent = "" if spec.noParent else spec.parentUrn or request.parent
+        of = StackRef(spec.project or stack.project, spec.stack or stack.name)
+        yield make_urn(of, parent, spec.type or request.type, spec.name or request.name)

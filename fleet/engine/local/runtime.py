@@ -1,0 +1,72 @@
+"""Running a Pulumi program in this process, and leaving the SDK's runtime as it was found."""
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from fleet.ports.engine import StackRun
+
+
+def run_program(
+    run: StackRun, monitor: Any, engine: Any, *, preview: bool, stopping: threading.Event
+) -> None:
+    """Run a program to its end against a monitor. Whatever the program raises comes out of here.
+
+    The SDK keeps its settings in context variables: a fresh context for each run keeps runs apart. One
+    program at a time in a process all the same, since a program may use other globals of the SDK.
+    `stopping` is set when the program breaks off: registrations that still wait must not begin.
+    """
+    contextvars.copy_context().run(_run, run, monitor, engine, preview, stopping)
+
+
+def _run(run: StackRun, monitor: Any, engine: Any, preview: bool, stopping: threading.Event) -> None:
+    from pulumi.runtime import reset_options, run_in_stack, set_all_config
+
+    reset_options(
+        project=run.stack.project,
+        stack=run.stack.name,
+        organization="organization",
+        parallel=run.parallel,
+        preview=preview,
+        monitor_address=monitor,
+        engine_address=engine,
+    )
+    config = {_full_key(k, run): v for k, v in {**run.config, **run.secret_config}.items()}
+    set_all_config(config, [_full_key(k, run) for k in run.secret_config])
+
+    loop = asyncio.new_event_loop()
+    # Registrations block a thread each; what is changed at once is limited by the monitor, not here.
+    loop.set_default_executor(ThreadPoolExecutor(max_workers=max(run.parallel, 1) * 4))
+    # Tasks that wait for a resource whose program has failed end with errors that nobody awaits.
+    loop.set_exception_handler(lambda _loop, _context: None)
+    try:
+        loop.run_until_complete(run_in_stack(_ignoring_result(run.program)))
+    except BaseException:
+        stopping.set()
+        raise
+    finally:
+        # First let the effects in flight finish, then end the tasks that wait for nothing any more.
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.run_until_complete(_end(asyncio.all_tasks(loop)))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+async def _end(tasks: set[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _full_key(key: str, run: StackRun) -> str:
+    return key if ":" in key else f"{run.stack.project}:{key}"
+
+
+def _ignoring_result(program: Callable[[], None]) -> Callable[[], None]:
+    def call() -> None:
+        program()
+
+    return call

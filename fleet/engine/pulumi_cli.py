@@ -1,0 +1,157 @@
+"""The Pulumi engine: the Pulumi CLI through its Automation API. The only engine that touches real Azure.
+
+NOT EXERCISED BY THIS PROJECT'S TESTS beyond the refusal when the CLI is missing: they run where there is
+no `pulumi` program. Before relying on it, run one stack by hand against a test subscription.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fleet.ports.engine import (
+    SECRET,
+    ChangeKind,
+    EngineError,
+    EngineEvent,
+    EngineFailure,
+    OnEvent,
+    Op,
+    PropertyChange,
+    PulumiCliMissing,
+    ResourceChange,
+    StackResult,
+    StackRun,
+)
+
+if TYPE_CHECKING:
+    from pulumi.automation import Stack
+
+_OPS: dict[str, Op] = {
+    "same": "same",
+    "create": "create",
+    "update": "update",
+    "replace": "replace",
+    "create-replacement": "replace",
+    "delete-replaced": "replace",
+    "delete": "delete",
+    "read": "read",
+    "read-replacement": "read",
+    "refresh": "refresh",
+}
+_KINDS: dict[str, ChangeKind] = {"add": "add", "delete": "remove", "update": "update"}
+
+
+class PulumiCliEngine:
+    """Implements `fleet.ports.engine.Engine` with the Pulumi CLI and the backend it is logged in to.
+
+    `env` is added to the CLI's environment, e.g. PULUMI_BACKEND_URL, PULUMI_CONFIG_PASSPHRASE_FILE and
+    Azure's credentials; nothing of it is put into arguments or logs. Property values are not reported:
+    the CLI's events carry them in forms that this engine does not take apart, so a change says which
+    properties and how, and not from what to what.
+    """
+
+    def __init__(self, env: dict[str, str] | None = None) -> None:
+        self._env = dict(env or {})
+
+    def preview(self, run: StackRun, on_event: OnEvent | None = None) -> StackResult:
+        """Run `pulumi preview`. Raises `PulumiCliMissing`."""
+        return self._run(run, on_event, lambda stack, listen: stack.preview(**_common(run, listen)))
+
+    def up(self, run: StackRun, on_event: OnEvent | None = None) -> StackResult:
+        """Run `pulumi up`. Raises `PulumiCliMissing`."""
+        return self._run(run, on_event, lambda stack, listen: stack.up(**_common(run, listen)))
+
+    def refresh(self, run: StackRun, on_event: OnEvent | None = None) -> StackResult:
+        """Run `pulumi refresh`. Raises `PulumiCliMissing`."""
+        return self._run(run, on_event, lambda stack, listen: stack.refresh(**_common(run, listen)))
+
+    def destroy(self, run: StackRun, on_event: OnEvent | None = None) -> StackResult:
+        """Run `pulumi destroy`. Raises `PulumiCliMissing`."""
+        return self._run(run, on_event, lambda stack, listen: stack.destroy(**_common(run, listen)))
+
+    def _run(
+        self, run: StackRun, on_event: OnEvent | None, action: Callable[["Stack", Callable[[Any], None]], Any]
+    ) -> StackResult:
+        if shutil.which("pulumi") is None:
+            raise PulumiCliMissing
+        if run.options.unprotect:
+            # The CLI can only take the protection away for good, and that is for a person to decide.
+            raise EngineError(
+                "the pulumi engine does not unprotect resources for one run",
+                "use `pulumi state unprotect <urn>` on what is to go",
+            )
+        from pulumi.automation import CommandError, ConfigValue, LocalWorkspaceOptions, create_or_select_stack
+
+        stack = create_or_select_stack(
+            stack_name=run.stack.name,
+            project_name=run.stack.project,
+            program=run.program,
+            opts=LocalWorkspaceOptions(env_vars=self._env),
+        )
+        stack.set_all_config(
+            {k: ConfigValue(v) for k, v in run.config.items()}
+            | {k: ConfigValue(v, secret=True) for k, v in run.secret_config.items()}
+        )
+        collector = _Collector(on_event)
+        try:
+            action(stack, collector.take)
+        except CommandError as error:
+            # The CLI has said what failed in its events; its output is only the fallback.
+            if not collector.failures:
+                collector.failures.append(EngineFailure("", "PulumiFailed", str(error).strip()))
+        outputs = {k: SECRET if v.secret else v.value for k, v in stack.outputs().items()}
+        changes = tuple(sorted(collector.changes.values(), key=lambda change: change.urn))
+        return StackResult(
+            stack=run.stack,
+            changes=changes,
+            counts=dict(Counter(change.op for change in changes)),
+            outputs=outputs,
+            error=collector.failures[0] if collector.failures else None,
+            failures=tuple(collector.failures),
+        )
+
+
+def _common(run: StackRun, listen: Callable[[Any], None]) -> dict[str, Any]:
+    return {"on_event": listen, "parallel": run.parallel, "color": "never"}
+
+
+class _Collector:
+    """Turns the CLI's event stream into ours."""
+
+    def __init__(self, on_event: OnEvent | None) -> None:
+        self._on_event = on_event or (lambda event: None)
+        self.changes: dict[str, ResourceChange] = {}
+        self.failures: list[EngineFailure] = []
+
+    def take(self, event: Any) -> None:
+        """Take one event of `pulumi.automation.events.EngineEvent`."""
+        if event.resource_pre_event:
+            self._step(event.resource_pre_event.metadata)
+        elif event.res_outputs_event:
+            data = event.res_outputs_event.metadata
+            self._on_event(EngineEvent("finished", data.urn, _OPS.get(_text(data.op))))
+        elif event.diagnostic_event:
+            diagnostic = event.diagnostic_event
+            if diagnostic.severity == "error":
+                failure = EngineFailure(diagnostic.urn or "", "PulumiError", diagnostic.message.strip())
+                self.failures.append(failure)
+                self._on_event(EngineEvent("failed", failure.urn, None, failure.message, "error"))
+
+    def _step(self, data: Any) -> None:
+        op = _OPS.get(_text(data.op))
+        if op is None or (data.type.startswith("pulumi:providers:") and "::default" in data.urn):
+            return
+        details = data.detailed_diff or {}
+        changes = tuple(
+            PropertyChange(path, _KINDS.get(_text(diff.diff_kind).removesuffix("-replace"), "update"))
+            for path, diff in sorted(details.items())
+        )
+        name = data.urn.rsplit("::", 1)[-1]
+        keys = tuple(data.keys or ())
+        self.changes[data.urn] = ResourceChange(data.urn, data.type, name, op, changes, keys)
+        self._on_event(EngineEvent("started", data.urn, op))
+
+
+def _text(value: Any) -> str:
+    return str(getattr(value, "value", value))

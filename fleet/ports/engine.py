@@ -1,0 +1,226 @@
+"""What the rest of the program asks of an infrastructure engine, whichever one runs underneath.
+
+Two implementations exist: `fleet.engine.local.LocalEngine` (in process, for plans at fleet scale and for
+the sandbox) and `fleet.engine.pulumi_cli.PulumiCliEngine` (the Pulumi CLI, for real Azure). Everything
+here is plain data: it can be pickled, so that a run can be handed to a process pool.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Protocol, TypeAlias
+
+from fleet.diagnostics.diagnostic import FleetError
+
+Op: TypeAlias = Literal["same", "create", "update", "replace", "delete", "read", "refresh"]
+ChangeKind: TypeAlias = Literal["add", "remove", "update"]
+EventKind: TypeAlias = Literal["started", "finished", "failed", "skipped", "recovered", "diagnostic"]
+Severity: TypeAlias = Literal["debug", "info", "warning", "error"]
+OnEvent: TypeAlias = Callable[["EngineEvent"], None]
+
+SECRET: Final = "[secret]"  # noqa: S105 -- what is shown instead of one
+"""Stands where a secret value would be shown. The value itself never leaves the engine."""
+
+UNKNOWN: Final = "[unknown]"
+"""Stands for a value that is known only after an effect, e.g. the id of a resource not created yet."""
+
+
+@dataclass(frozen=True)
+class StackRef:
+    """One stack: `project` is the Pulumi project, `name` the stack, which is the site's name."""
+
+    project: str
+    name: str
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What one run may do beyond the default.
+
+    `unprotect` lets a protected resource be deleted or replaced in this run.
+    """
+
+    unprotect: bool = False
+
+
+@dataclass(frozen=True)
+class StackRun:
+    """One program to run against one stack.
+
+    `program` is a picklable callable without arguments that declares resources with the Pulumi SDK.
+    A configuration key without a namespace (`site`) belongs to the project (`project:site`), as in the
+    Pulumi CLI. `secret_config` holds resolved values: they are never printed, and encrypted in the state.
+    `parallel` is the most resources that are changed at the same time.
+    """
+
+    stack: StackRef
+    program: Callable[[], None]
+    config: Mapping[str, str] = field(default_factory=dict)
+    secret_config: Mapping[str, str] = field(default_factory=dict, repr=False)
+    parallel: int = 16
+    options: RunOptions = RunOptions()
+
+
+@dataclass(frozen=True)
+class PropertyChange:
+    """One input property that differs, e.g. `tags.env`. `before` and `after` are JSON values.
+
+    A secret is shown as `SECRET` and an unknown as `UNKNOWN`; a side that does not exist is None.
+    """
+
+    path: str
+    kind: ChangeKind
+    before: Any = None
+    after: Any = None
+
+
+@dataclass(frozen=True)
+class ResourceChange:
+    """What a run did, or a preview would do, to one resource.
+
+    `replace_keys` names the properties that cannot be changed in place.
+    """
+
+    urn: str
+    type: str
+    name: str
+    op: Op
+    changes: tuple[PropertyChange, ...] = ()
+    replace_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EngineEvent:
+    """One line of progress. `urn` and `op` are empty for what concerns the whole run."""
+
+    kind: EventKind
+    urn: str = ""
+    op: Op | None = None
+    message: str = ""
+    severity: Severity = "info"
+
+
+@dataclass(frozen=True)
+class EngineFailure:
+    """Why a resource, or the program (then `urn` is empty), failed. `code` is the provider's own."""
+
+    urn: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class StackResult:
+    """The outcome of one run, sorted by URN. Resources that were left as they are have the op `same`.
+
+    `counts` has one entry for each op that occurs. `outputs` are the stack's exports, masked. `error` is
+    the first failure and `failures` all of them; what was not attempted because of one is in `skipped`.
+    """
+
+    stack: StackRef
+    changes: tuple[ResourceChange, ...]
+    counts: Mapping[Op, int]
+    outputs: Mapping[str, Any]
+    error: EngineFailure | None = None
+    failures: tuple[EngineFailure, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was, or would be, changed in the world."""
+        return any(op not in ("same", "read") for op in self.counts)
+
+
+class Engine(Protocol):
+    """Brings a stack to what its program declares.
+
+    A resource that fails is a value in the result; the errors below are raised when the run as a whole
+    cannot go on.
+    """
+
+    def preview(self, run: StackRun, on_event: OnEvent | None = None) -> StackResult:
+        """Say what `up` would do. Changes nothing."""
+        ...
+
+    def up(self, run: StackRun, on_event: OnEvent | None = None) -> StackResult:
+        """Create, update, replace and delete until the stack is what the program declares."""
+        ...
+
+    def refresh(self, run: StackRun, on_event: OnEvent | None = None) -> StackResult:
+        """Bring the state to what exists. Changes no resource."""
+        ...
+
+    def destroy(self, run: StackRun, on_event: OnEvent | None = None) -> StackResult:
+        """Delete every resource of the stack, dependants first."""
+        ...
+
+
+class EngineError(FleetError):
+    """A run could not start or go on. The message says what to do; no secret is in it."""
+
+    def __init__(
+        self,
+        message: str,
+        help: str = "",  # noqa: A002 -- FleetError's name
+        *,
+        code: str = "ENG001",
+        exit_code: int = 1,
+    ) -> None:
+        super().__init__(code, message, help, exit_code)
+
+
+class UnsupportedByLocalEngine(EngineError):  # noqa: N818 -- named for the situation
+    """The program uses something that the local engine does not cover. `feature` names it."""
+
+    def __init__(self, feature: str, urn: str = "") -> None:
+        where = f" (at {urn})" if urn else ""
+        super().__init__(
+            f"the local engine does not support {feature}{where}",
+            "run this stack with the pulumi engine",
+            code="ENG002",
+        )
+        self.feature = feature
+
+
+class StateLocked(EngineError):  # noqa: N818 -- named for the situation
+    """Another run holds the stack. `holder` says who, `age_s` for how many seconds."""
+
+    def __init__(self, stack: StackRef, holder: str, age_s: float) -> None:
+        super().__init__(
+            f"stack {stack.project}/{stack.name} is locked by {holder} for {age_s:.0f} s",
+            "wait for that run to end, or stop it: the lock goes with its process",
+            code="ENG003",
+            exit_code=12,
+        )
+        self.stack, self.holder, self.age_s = stack, holder, age_s
+
+
+class StateUnreadable(EngineError):  # noqa: N818 -- named for the situation
+    """A state file is cut, is not JSON, or is of a version that this program does not know."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"cannot read the state {path}: {reason}; nothing was changed",
+            f"the checkpoint before it is {path}.bak: compare, and copy it back if it is whole",
+            code="ENG004",
+            exit_code=9,
+        )
+        self.path, self.reason = path, reason
+
+
+class PassphraseError(EngineError):
+    """A secret must be read or written and the passphrase is missing or wrong."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="ENG005", exit_code=11)
+
+
+class PulumiCliMissing(EngineError):  # noqa: N818 -- named for the situation
+    """No `pulumi` program is on PATH."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the pulumi engine needs the Pulumi CLI, and no `pulumi` is on PATH",
+            "install it from https://www.pulumi.com/docs/install/, or use the local engine with the sandbox",
+            code="ENG006",
+            exit_code=11,
+        )

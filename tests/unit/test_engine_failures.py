@@ -1,0 +1,284 @@
+"""What goes wrong: refused effects, half-made resources, broken programs, locks and damaged states."""
+
+import json
+import multiprocessing
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from engine_cloud import STACK, Bench, Thing, ops
+from pulumi import ResourceOptions
+
+from fleet.engine.local.checkpoint import Deployment
+from fleet.engine.local.secrets import StackSecrets
+from fleet.engine.local.store import StateStore
+from fleet.engine.pulumi_cli import PulumiCliEngine
+from fleet.ports.engine import (
+    EngineError,
+    PulumiCliMissing,
+    StackRef,
+    StackRun,
+    StateLocked,
+    StateUnreadable,
+    UnsupportedByLocalEngine,
+)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def names(urns: Any) -> list[str]:
+    return sorted(urn.rsplit("::", 1)[-1] for urn in urns)
+
+
+def family() -> None:
+    a = Thing("a")
+    b = Thing("b", source=a.link)
+    Thing("c", opts=ResourceOptions(depends_on=[b]))
+    Thing("alone")
+
+
+def test_failure_in_the_middle_and_again(bench: Bench) -> None:
+    bench.cloud.refuse = {"create b"}
+    result = bench.up(family)
+    assert result.error is not None
+    assert result.error.code == "ResourceExhausted"
+    assert names([result.error.urn]) == ["b"]
+    assert names(result.skipped) == ["c"]
+    assert bench.things() == ["a", "alone"], "independent resources go on"
+    assert bench.state()["deployment"]["pending_operations"] == []
+
+    bench.effects()
+    bench.cloud.refuse = set()
+    again = bench.up(family)
+    assert again.error is None
+    assert ops(again) == {"a": "same", "alone": "same", "b": "create", "c": "create"}
+    assert bench.effects() == ["create b", "create c"]
+
+
+def test_nothing_is_deleted_after_a_failure(bench: Bench) -> None:
+    bench.up(family)
+    bench.cloud.refuse = {"update /things/a"}
+    result = bench.up(lambda: Thing("a", size=2) and None)
+    assert names(f.urn for f in result.failures) == ["a"]
+    assert bench.things() == ["a", "alone", "b", "c"]
+    assert bench.state_of("a")["inputs"] == {"name": "a"}, "the old state stands"
+
+
+def test_a_delete_that_fails_keeps_what_it_depends_on(bench: Bench) -> None:
+    bench.up(family)
+    bench.cloud.refuse = {"delete /things/b"}
+    result = bench.destroy()
+    assert names(f.urn for f in result.failures) == ["b"]
+    assert "a" in names(result.skipped)
+    assert bench.things() == ["a", "b"]
+    bench.cloud.refuse = set()
+    assert bench.destroy().error is None
+    assert bench.things() == []
+
+
+def test_replacement_that_fails_after_the_delete(bench: Bench) -> None:
+    bench.up(lambda: Thing("a", serial="1") and None)
+    bench.cloud.refuse = {"create a"}
+    assert bench.up(lambda: Thing("a", serial="2") and None).error is not None
+    assert bench.state_of("a")["pendingReplacement"] is True
+    bench.cloud.refuse = set()
+    bench.effects()
+    assert bench.up(lambda: Thing("a", serial="2") and None).error is None
+    assert bench.effects() == ["create a"]
+
+
+def test_partly_created_is_kept_and_repaired(bench: Bench) -> None:
+    bench.cloud.partial = {"a"}
+    result = bench.up(lambda: Thing("a") and None)
+    assert result.error is not None
+    assert (result.error.code, result.error.message) == ("Down", "down")
+    assert bench.state_of("a")["initErrors"] == ["it did not come up"]
+    bench.cloud.partial = set()
+    bench.effects()
+    assert ops(bench.up(lambda: Thing("a") and None)) == {"a": "update"}
+    assert bench.effects() == ["update /things/a"]
+    assert "initErrors" not in bench.state_of("a")
+
+
+def test_check_failures(bench: Bench) -> None:
+    result = bench.up(lambda: Thing("a", size="large") and None)
+    assert result.error is not None
+    assert (result.error.code, result.error.message) == ("CheckFailed", "size: must be a number")
+    assert bench.effects() == []
+
+
+def test_a_program_that_breaks_is_a_failure_with_its_place(bench: Bench) -> None:
+    def broken() -> None:
+        Thing("a")
+        raise KeyError("nodes")
+
+    result = bench.up(broken)
+    assert result.error is not None
+    assert result.error.urn == ""
+    assert result.error.code == "ProgramError"
+    assert "KeyError" in result.error.message
+    assert "test_engine_failures.py" in result.error.message
+    assert bench.up(family).error is None, "the next run starts afresh"
+
+
+def test_an_error_in_an_apply_is_a_failure(bench: Bench) -> None:
+    def broken() -> None:
+        thing = Thing("a")
+        Thing("b", source=thing.link.apply(lambda link: link["no"]))
+
+    result = bench.up(broken)
+    assert result.error is not None
+    assert result.error.code == "ProgramError"
+    assert bench.things() == ["a"]
+    assert len(bench.state()["deployment"]["resources"]) == 3
+
+
+def test_export_keeps_old_outputs_of_a_failed_run(bench: Bench) -> None:
+    def program() -> None:
+        thing = Thing("a", name="one")
+        pulumi.export("link", thing.link)
+
+    bench.up(program)
+    bench.cloud.refuse = {"update /things/one"}
+
+    def changed() -> None:
+        thing = Thing("a", name="one", size=2)
+        pulumi.export("link", thing.link)
+
+    assert bench.up(changed).outputs == {"link": "[unknown]"}
+    assert bench.state()["deployment"]["resources"][0]["outputs"] == {"link": "https://one.example"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "not whole JSON"),
+        ("", "not whole JSON"),
+        ("[]", "not a Pulumi deployment"),
+        ('{"version": 4, "deployment": {}}', "version is 4"),
+        ('{"version": 3, "deployment": {"resources": [{"urn": "x"}]}}', "malformed"),
+        ('{"version": 3, "deployment": {"secrets_providers": {"type": "cloud"}}}', "cloud"),
+    ],
+)
+def test_a_damaged_state_is_left_alone(bench: Bench, text: str | None, reason: str) -> None:
+    bench.up(family)
+    path = bench.store.path(STACK)
+    whole = path.read_text()
+    damaged = whole[: len(whole) // 2] if text is None else text
+    path.write_text(damaged)
+    bench.effects()
+    for attempt in (bench.up, bench.preview):
+        with pytest.raises(StateUnreadable, match=reason) as error:
+            attempt(family)
+        assert str(path) in str(error.value)
+        assert error.value.exit_code == 9
+    assert path.read_text() == damaged
+    assert bench.effects() == []
+    assert json.loads(Path(f"{path}.bak").read_text())["version"] == 3
+
+
+def test_a_plain_secret_in_a_state_is_refused(bench: Bench) -> None:
+    secret = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "plaintext": '"x"'}
+    state = {"version": 3, "deployment": {"resources": [{"urn": "u", "type": "t", "inputs": {"p": secret}}]}}
+    with pytest.raises(ValueError, match="plain text"):
+        Deployment.from_json(state)
+
+
+def test_lock(bench: Bench) -> None:
+    with bench.store.lock(STACK):
+        with pytest.raises(StateLocked, match=r"locked by .* pid \d+ for 0 s") as error:
+            bench.up(family)
+        assert error.value.exit_code == 12
+        assert bench.preview(family).error is None, "a preview needs no lock"
+        assert StateStore(bench.store.directory).load(StackRef("demo", "other")).resources == []
+    assert bench.up(family).error is None
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b"])
+def test_stack_names_stay_in_the_folder(bench: Bench, name: str) -> None:
+    with pytest.raises(ValueError, match="cannot name"):
+        bench.store.path(StackRef("demo", name))
+
+
+def _nothing() -> None:
+    pass
+
+
+def _preview_in_pool(work: tuple[Any, StackRun]) -> Any:
+    engine, run = work
+    return engine.preview(run)
+
+
+def test_engine_run_and_result_cross_processes(bench: Bench) -> None:
+    bench.cloud.barrier = None
+    work = (bench.engine(), StackRun(STACK, _nothing, secret_config={"k": "v-secret"}))
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        result = pool.apply(_preview_in_pool, (work,))
+        pool.close()
+        pool.join()
+    assert result.counts == {"create": 1}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StateLocked(STACK, "host pid 1", 3.0),
+        StateUnreadable("p", "r"),
+        PulumiCliMissing(),
+        EngineError("m", "h"),
+    ],
+)
+def test_errors_can_be_pickled(error: EngineError) -> None:
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert (str(copy), copy.help, copy.exit_code) == (str(error), error.help, error.exit_code)
+
+
+def test_cli_engine_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    for action in ("preview", "up", "refresh", "destroy"):
+        with pytest.raises(PulumiCliMissing, match="PATH"):
+            getattr(PulumiCliEngine(), action)(StackRun(STACK, _nothing))
+
+
+def test_state_files_are_private(bench: Bench) -> None:
+    bench.up(family)
+    path = bench.store.path(STACK)
+    assert path.stat().st_mode & 0o077 == 0
+    assert path.parent.stat().st_mode & 0o077 == 0
+
+
+def test_saving_never_leaves_half_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, secrets = StateStore(tmp_path), StackSecrets(None)
+    store.save(STACK, Deployment(), secrets)
+    before = store.path(STACK).read_text()
+    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        store.save(STACK, Deployment(metadata={"x": 1}), secrets)
+    assert store.path(STACK).read_text() == before
+
+
+def test_after_an_interrupt_nothing_is_begun_and_the_state_is_whole(bench: Bench) -> None:
+    original = bench.cloud._effect
+
+    def interrupted(call: str, context: Any) -> None:
+        original(call, context)
+        raise UnsupportedByLocalEngine("this")  # ends the whole run, from inside the first effect
+
+    bench.cloud._effect = interrupted  # type: ignore[method-assign]
+
+    def many() -> None:
+        for i in range(10):
+            Thing(f"t{i}")
+
+    with pytest.raises(UnsupportedByLocalEngine):
+        bench.up(many, parallel=1)
+    assert len(bench.effects()) == 1
+    assert bench.state()["deployment"]["pending_operations"] == []
+    bench.cloud._effect = original  # type: ignore[method-assign]
+    assert bench.up(many).error is None
