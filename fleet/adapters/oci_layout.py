@@ -32,7 +32,7 @@ def write_layout(folder: Path, artifact: Artifact) -> None:
     blobs = folder / "blobs" / "sha256"
     for digest, data in {**artifact.blobs, artifact.digest: artifact.manifest}.items():
         target = blobs / digest.removeprefix("sha256:")
-        if not target.exists():
+        if not target.exists() or target.read_bytes() != data:  # a damaged blob is written again
             write_atomically(target, data)
     write_atomically(folder / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
     entry = {"mediaType": MANIFEST_TYPE, "digest": artifact.digest, "size": len(artifact.manifest)}

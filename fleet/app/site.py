@@ -15,7 +15,7 @@ from fleet.render.tree import RenderedTree, render_site
 
 PROJECT = "fleet"
 """The Pulumi project's name, as in Pulumi.yaml."""
-DEPLOYMENT_SETTINGS = "deploymentSettings"
+DEPLOYMENT_MODE = "properties.deploymentMode"
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,10 @@ class SiteApplier:
         the validate phase declares less than a deployed site has (facts 1.2, idempotency rules).
         """
         preview = self.engine.preview(self._run(spec, "validate", content, secrets=False))
-        if was_deployed(preview.changes):
+        if was_deployed(preview):
             return StepOutcome(True, message="not needed: the site is deployed", detail={"skipped": True})
+        if preview.error:
+            return outcome(preview)
         return outcome(self.engine.up(self._run(spec, "validate", content, secrets=True), self.on_event))
 
     def deploy(self, spec: SiteSpec, content: SiteContent) -> StepOutcome:
@@ -128,14 +130,16 @@ class SiteApplier:
         return outcome(self.engine.up(self._run(spec, "deploy", content, secrets=True), self.on_event))
 
 
-def was_deployed(validate_preview: tuple[ResourceChange, ...]) -> bool:
-    """Whether a preview of the validate phase shows that the site is past it."""
-    for change in validate_preview:
-        if change.op in ("delete", "replace"):
-            return True
-        if DEPLOYMENT_SETTINGS in change.name and change.op == "update":
-            return any(difference.before == "Deploy" for difference in change.changes)
-    return False
+def was_deployed(validate_preview: StackResult) -> bool:
+    """Whether a preview of the validate phase shows that a deployment was asked for before.
+
+    Then the mode would change back, or what only a deployed site has would be deleted.
+    """
+    return any(
+        change.op in ("delete", "replace")
+        or any(d.path == DEPLOYMENT_MODE and d.before == "Deploy" for d in change.changes)
+        for change in validate_preview.changes
+    )
 
 
 def planned(change: ResourceChange) -> PlannedChange:
