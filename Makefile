@@ -4,6 +4,9 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 STAMP := .venv/.installed
 
+# A variable that some machines set: without bytecode every command compiles half a second of Python anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo test check lint types imports bench lock clean help
 
 help:          ## this list

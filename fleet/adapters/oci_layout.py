@@ -44,14 +44,14 @@ def write_layout(folder: Path, artifact: Artifact) -> None:
 class LayoutStore:
     """A folder that stands in for registries: a layout for each repository.
 
-    The sandbox's registry in this version. Pushing to a real registry is not built yet: until then
-    `fleet render SITE --oci DIR` writes the layout, and `skopeo copy oci:DIR docker://…` pushes it
-    with the same digest.
+    It is the sandbox's registry. Pushing to a real one is not built yet: `skopeo copy oci:DIR docker://…`
+    pushes a layout with its digest.
     """
 
     root: Path
 
-    def _folder(self, url: str) -> Path:
+    def folder(self, url: str) -> Path:
+        """The layout of a repository. Raises ValueError when `url` is none."""
         host, _, repository = url.removeprefix("oci://").partition("/")
         parts = [host.replace(":", "_"), *repository.split("/")]
         if any(part in ("", ".", "..") for part in parts):
@@ -60,7 +60,7 @@ class LayoutStore:
 
     def publish(self, url: str, artifact: Artifact, files: Mapping[str, str]) -> bool:
         """Store the artifact; False when it was there already."""
-        folder = self._folder(url)
+        folder = self.folder(url)
         if self.exists(url, artifact.digest):
             return False
         write_layout(folder, artifact)
@@ -69,7 +69,7 @@ class LayoutStore:
 
     def published_files(self, url: str) -> Mapping[str, str]:
         """Path to digest of what was published last."""
-        path = self._folder(url) / "files.json"
+        path = self.folder(url) / "files.json"
         if not path.exists():
             return {}
         files = json.loads(path.read_bytes())
@@ -77,7 +77,7 @@ class LayoutStore:
 
     def exists(self, url: str, digest: str) -> bool:
         """Whether the repository's index names `digest`, and every blob of it is there and whole."""
-        folder = self._folder(url)
+        folder = self.folder(url)
         try:
             index = json.loads((folder / "index.json").read_bytes())
             if digest not in {entry["digest"] for entry in index["manifests"]}:

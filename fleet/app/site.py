@@ -7,7 +7,16 @@ from typing import Any
 from fleet.diagnostics.diagnostic import FleetError
 from fleet.model.site import SiteSpec
 from fleet.plan.site_plan import PlannedChange, SitePlan, file_changes, file_digests
-from fleet.ports.engine import Engine, EngineError, OnEvent, ResourceChange, StackRef, StackResult, StackRun
+from fleet.ports.engine import (
+    Engine,
+    EngineError,
+    OnEvent,
+    Op,
+    ResourceChange,
+    StackRef,
+    StackResult,
+    StackRun,
+)
 from fleet.ports.rollout import StepOutcome
 from fleet.ports.site import ArtifactStore, Phase, ProgramOf, SecretResolver
 from fleet.render.artifact import Artifact, artifact_url, tree_artifact
@@ -137,7 +146,7 @@ def was_deployed(validate_preview: StackResult) -> bool:
     """
     return any(
         change.op in ("delete", "replace")
-        or any(d.path == DEPLOYMENT_MODE and d.before == "Deploy" for d in change.changes)
+        or (change.op == "update" and any(d.path == DEPLOYMENT_MODE for d in change.changes))
         for change in validate_preview.changes
     )
 
@@ -165,7 +174,8 @@ def outcome(result: StackResult) -> StepOutcome:
         name = result.error.urn.rsplit("::", 1)[-1]
         where = f"{name}: " if name else ""
         return StepOutcome(False, result.error.code, f"{where}{result.error.message}", detail)
-    parts = [f"{count} {op}" for op, count in sorted(result.counts.items()) if op != "read" and count]
+    order: tuple[Op, ...] = ("create", "update", "replace", "delete", "refresh", "same")
+    parts = [f"{count} {op}" for op in order if (count := result.counts.get(op, 0))]
     return StepOutcome(True, message=", ".join(parts), detail=detail)
 
 

@@ -35,13 +35,13 @@ def run_validate(folder: Path, output: str) -> int:
     choose(output, "text", "json")
     inventory, shape = read_inventory(folder)
     diagnostics = validate(inventory, shape, installed_rules())
-    sites = len(inventory.sites) if inventory else 0
+    sites, usable = (inventory.site_files, len(inventory.sites)) if inventory else (0, 0)
     if output == "json":
         out().print_json(json.dumps(diagnostics_json(diagnostics, sites)))
     else:
         for diagnostic in diagnostics:
             out().print(styled(diagnostic_pieces(diagnostic)))
-        say(summary(diagnostics, sites), "error" if has_errors(diagnostics) else "ok")
+        say(summary(diagnostics, sites, usable), "error" if has_errors(diagnostics) else "ok")
     return exits.VALIDATION if has_errors(diagnostics) else exits.OK
 
 

@@ -40,7 +40,8 @@ def run_plan(folder: Path, workspace: Path, names: list[str], jobs: int, output:
     """Exit code of `fleet plan`."""
     choose(output, "table", "json")
     inventory = valid_inventory(folder)
-    sites = [find_site(inventory, name) for name in names] or list(inventory.sites)
+    in_order = [site for ring in inventory.rings for site in inventory.sites_of(ring.name)]
+    sites = [find_site(inventory, name) for name in names] or in_order
     parts = Parts(Workspace(workspace), folder, "local")
     plans = list(plan_sites(parts, [site.spec for site in sites], jobs))
     if output == "json":

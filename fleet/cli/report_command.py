@@ -29,8 +29,8 @@ from fleet.web.report import (
     SiteReport,
     StepReport,
     ValidationReport,
-    render_report,
 )
+from fleet.web.report_page import render_report
 
 
 def run_report(folder: Path, workspace: Path, out: Path | None) -> int:

@@ -30,7 +30,7 @@ from fleet.app.rollout import (
 )
 from fleet.app.site import site_content
 from fleet.cli import exits
-from fleet.cli.console import confirm, out, say
+from fleet.cli.console import confirm, err, out, say
 from fleet.cli.inventory_commands import choose, valid_inventory
 from fleet.cli.wiring import Parts, PlanFolderHealth, PlanFolderSteps, Workspace, save_specs
 from fleet.diagnostics.diagnostic import FleetError
@@ -99,18 +99,34 @@ def stopping() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def show_event(event: Event) -> None:
-    """One line for what a rollout did."""
-    if isinstance(event, StepStarted):
-        say(f"  {event.site:20} {event.step:9} …", "dim")
-    elif isinstance(event, StepFinished):
-        say(f"  {event.site:20} {event.step:9} {one_line(event.message, 400)}", "" if event.ok else "error")
-    elif isinstance(event, ProbeFinished):
-        style = {Verdict.HEALTHY: "ok", Verdict.UNHEALTHY: "error"}.get(event.verdict, "warning")
-        why = "" if event.verdict is Verdict.HEALTHY else "; ".join(event.reasons)
-        say(f"  {event.site:20} {'health':9} {event.verdict} {why}", style)
-    elif isinstance(event, SiteStuck):
-        say(f"  {event.site:20} {event.step:9} takes long", "warning")
+class Progress:
+    """Prints a rollout as it goes: a heading for each ring, a line for what ends."""
+
+    def __init__(self, spec: RolloutSpec) -> None:
+        self._ring_of = {site.site: ring.name for ring in spec.rings for site in ring.sites}
+        self._width = max((len(site) for site in self._ring_of), default=0)
+        self._ring = ""
+
+    def show(self, event: Event) -> None:
+        """Print what an event means to an operator."""
+        if isinstance(event, StepStarted):
+            ring = self._ring_of[event.site]
+            if ring != self._ring:
+                self._ring = ring
+                say(f"ring {ring}", "bold")
+            if err().is_terminal:
+                self._line(event.site, event.step, "…", "dim")
+        elif isinstance(event, StepFinished):
+            self._line(event.site, event.step, event.message, "" if event.ok else "error")
+        elif isinstance(event, ProbeFinished):
+            style = {Verdict.HEALTHY: "ok", Verdict.UNHEALTHY: "error"}.get(event.verdict, "warning")
+            why = "" if event.verdict is Verdict.HEALTHY else f": {'; '.join(event.reasons)}"
+            self._line(event.site, "health", f"{event.verdict}{why}", style)
+        elif isinstance(event, SiteStuck):
+            self._line(event.site, event.step, "takes long", "warning")
+
+    def _line(self, site: str, step: str, text: str, style: str) -> None:
+        say(f"  {site:{self._width}}  {step:9} {one_line(text, 400)}", style)
 
 
 def open_journal(workspace: Workspace, *, create: bool) -> SqliteJournal:
@@ -130,13 +146,14 @@ def drive(parts: Parts, folder: Path, *, start: RolloutSpec | None, workers: int
         ProcessPoolExecutor(workers, get_context("spawn"), prepare_worker) as pool,
         stopping() as stop,
     ):
+        spec = start or journal.spec(journal.runs()[-1].run_id)
         runner = RolloutRunner(
             journal,
             PlanFolderSteps(parts, folder),
             PlanFolderHealth(parts, folder),
             SystemClock(),
             pool,
-            on_event=show_event,
+            on_event=Progress(spec).show,
             stop_requested=stop,
             in_flight_limit=workers,
         )
@@ -157,7 +174,7 @@ def drive(parts: Parts, folder: Path, *, start: RolloutSpec | None, workers: int
 def finish(result: RunResult) -> int:
     """Say how a rollout ended, and its exit code."""
     if result.state is RunState.COMPLETED:
-        say(f"rollout {result.run_id} completed: {result.reason}", "ok")
+        say(f"rollout {result.run_id} completed" + (f": {result.reason}" if result.reason else ""), "ok")
         return exits.SITES_FAILED if result.failed else exits.OK
     say(f"rollout {result.run_id} {result.state}: {one_line(result.reason, 400)}", "error")
     if result.state is RunState.STOPPED:
@@ -177,7 +194,7 @@ def run_start(
     """Exit code of `fleet rollout start`."""
     inventory = valid_inventory(folder)
     parts = Parts(Workspace(workspace), folder.resolve(), engine)
-    parts.require_target()
+    parts.require_rollout_target()
     probe_seconds = 1.0 if engine == "local" else 30.0
     spec = rollout_spec(inventory, max_concurrency, max_failures, probe_seconds)
     if not confirm(f"roll out to {len(inventory.sites)} sites in {len(inventory.rings)} rings?", yes=yes):
@@ -191,7 +208,7 @@ def run_start(
 def run_resume(folder: Path, workspace: Path, engine: str) -> int:
     """Exit code of `fleet rollout resume`. It goes on with the specs that the rollout was started with."""
     parts = Parts(Workspace(workspace), folder.resolve(), engine)
-    parts.require_target()
+    parts.require_rollout_target()
     with open_journal(parts.workspace, create=False) as journal:
         runs = journal.runs()
     if not runs:

@@ -14,6 +14,7 @@ from fleet.cli.wiring import Parts, Workspace, plan_site
 from fleet.model.site import SiteSpec
 from fleet.plan.site_plan import SitePlan
 from fleet.ports.engine import EngineEvent, RunOptions, StackRef, StackResult, StackRun
+from fleet.render.artifact import artifact_url
 
 STEPS = ("publish", "validate", "deploy")
 
@@ -48,9 +49,10 @@ def run_up(folder: Path, workspace: Path, engine: str, name: str, *, yes: bool, 
     inventory = valid_inventory(folder)
     spec = find_site(inventory, name).spec
     parts = Parts(Workspace(workspace), folder, engine)
+    offline = Parts(parts.workspace, folder, "local")
     if not dry_run:
         parts.require_target()
-    plan = plan_site(Parts(parts.workspace, folder, "local"), spec)
+    plan = plan_site(parts if engine == "pulumi" and not dry_run else offline, spec)
     show_changes(plan)
     if plan.error:
         say(plan.error, "error")
@@ -72,6 +74,10 @@ def run_up(folder: Path, workspace: Path, engine: str, name: str, *, yes: bool, 
             say("  = help: what was done is kept; mend the cause and run the same command again", "help")
             return exits.SITES_FAILED
         say(f"  {outcome.message}", "ok")
+    if engine != "local":
+        url = artifact_url(spec)
+        say("push the manifests, or Flux has nothing to pull:", "warning")
+        say(f"  skopeo copy oci:{parts.workspace.outbox.folder(url)} docker://{url.removeprefix('oci://')}")
     return exits.OK
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -65,6 +66,11 @@ class Workspace:
         """The folder that stands in for the sites' registries."""
         return LayoutStore(self.sandbox / "registry")
 
+    @property
+    def outbox(self) -> LayoutStore:
+        """Artifacts that a person has yet to push: no registry is reached by this version."""
+        return LayoutStore(self.root / "outbox")
+
     def plan_folder(self, digest: str) -> Path:
         """The specs that a rollout was started with."""
         return self.root / "plans" / digest.removeprefix("sha256:")[:16]
@@ -97,7 +103,8 @@ class Parts:
 
     def applier(self) -> SiteApplier:
         """What plans and applies sites. Raises `FleetError` when the engine can't be had."""
-        return SiteApplier(self._engine(), self.workspace.artifacts, HostSecrets(self.inventory), program_of)
+        artifacts = self.workspace.artifacts if self.engine == "local" else self.workspace.outbox
+        return SiteApplier(self._engine(), artifacts, HostSecrets(self.inventory), program_of)
 
     def _engine(self) -> Engine:
         if self.engine == "local":
@@ -105,39 +112,38 @@ class Parts:
         if self.engine == "pulumi":
             from fleet.engine.pulumi_cli import PulumiCliEngine
 
-            return PulumiCliEngine()
+            return PulumiCliEngine(self.workspace.root / "pulumi")
         raise FleetError("ENV008", f"there is no engine {self.engine!r}", "local or pulumi", exits.USAGE)
 
     def require_target(self) -> None:
-        """Refuse early what can't work: the local engine without a sandbox, or no Pulumi CLI.
+        """Refuse early what can't work: the local engine without a sandbox, Azure without the Pulumi CLI.
 
-        Raises `FleetError` (ENV003, ENV009).
+        Raises `FleetError` (ENV003, ENV008, ENG006).
         """
-        if self.engine == "local":
-            if self.workspace.connection() is None:
-                raise FleetError(
-                    "ENV003",
-                    "no sandbox runs here, and the local engine reaches nothing else",
-                    "start one in another terminal: fleet sandbox start",
-                    exits.MISSING,
-                )
-            return
-        self._engine()
-        import shutil
+        if self.engine != "local":
+            self._engine()
+            if shutil.which("pulumi") is None:
+                from fleet.ports.engine import PulumiCliMissing
 
-        if shutil.which("pulumi") is None:
+                raise PulumiCliMissing
+        elif self.workspace.connection() is None:
             raise FleetError(
-                "ENV009",
-                "the Pulumi CLI is not on PATH, and only it reaches Azure",
-                "install it; or try without Azure: fleet sandbox start, then add --engine local",
+                "ENV003",
+                "no sandbox runs here, and the local engine reaches nothing else",
+                "start one in another terminal: fleet sandbox start",
                 exits.MISSING,
             )
-        raise FleetError(
-            "ENV010",
-            "this version does not drive Azure by itself: it can't publish manifests to a real registry yet",
-            "push them yourself, then run `pulumi up -s SITE`: docs/pulumi.md has the steps",
-            exits.MISSING,
-        )
+
+    def require_rollout_target(self) -> None:
+        """As `require_target`, and refuse Azure: publishing and health there are not built yet (ENV010)."""
+        self.require_target()
+        if self.engine != "local":
+            raise FleetError(
+                "ENV010",
+                "this version rolls out to the sandbox only: it can't push artifacts to a registry yet",
+                "fleet up SITE changes one site in Azure; --engine local rolls out to the sandbox",
+                exits.MISSING,
+            )
 
 
 def program_of(spec: SiteSpec, phase: Phase, url: str, digest: str) -> Callable[[], None]:

@@ -54,11 +54,12 @@ def diagnostic_pieces(diagnostic: Diagnostic) -> Iterator[Piece]:
         yield "dim", f"{gutter} = at {len(diagnostic.sites)} sites: {shown_sites}\n"
 
 
-def summary(diagnostics: Sequence[Diagnostic], sites: int) -> str:
-    """`3 sites: 2 errors, 1 warning`."""
+def summary(diagnostics: Sequence[Diagnostic], sites: int, usable: int) -> str:
+    """`3 sites: 2 errors, 1 warning`, and how many could be checked where not all could."""
     errors = sum(d.severity == "error" for d in diagnostics)
     warnings = len(diagnostics) - errors
     words = [
         f"{n} {word}{'' if n == 1 else 's'}" for n, word in ((errors, "error"), (warnings, "warning")) if n
     ]
-    return f"{sites} site{'' if sites == 1 else 's'}: {', '.join(words) or 'no problems found'}"
+    checked = "" if usable == sites else f", {usable} of them complete enough to be checked"
+    return f"{sites} site{'' if sites == 1 else 's'}{checked}: {', '.join(words) or 'no problems found'}"

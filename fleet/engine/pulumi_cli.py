@@ -4,9 +4,12 @@ NOT EXERCISED BY THIS PROJECT'S TESTS beyond the refusal when the CLI is missing
 no `pulumi` program. Before relying on it, run one stack by hand against a test subscription.
 """
 
+import os
 import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fleet.ports.engine import (
@@ -45,13 +48,15 @@ _KINDS: dict[str, ChangeKind] = {"add": "add", "delete": "remove", "update": "up
 class PulumiCliEngine:
     """Implements `fleet.ports.engine.Engine` with the Pulumi CLI and the backend it is logged in to.
 
+    `work_dir` keeps the stacks' settings (`Pulumi.<site>.yaml`), among them what decrypts their secrets.
     `env` is added to the CLI's environment, e.g. PULUMI_BACKEND_URL, PULUMI_CONFIG_PASSPHRASE_FILE and
     Azure's credentials; nothing of it is put into arguments or logs. Property values are not reported:
     the CLI's events carry them in forms that this engine does not take apart, so a change says which
     properties and how, and not from what to what.
     """
 
-    def __init__(self, env: dict[str, str] | None = None) -> None:
+    def __init__(self, work_dir: Path, env: dict[str, str] | None = None) -> None:
+        self._work_dir = work_dir
         self._env = dict(env or {})
 
     def preview(self, run: StackRun, on_event: OnEvent | None = None) -> StackResult:
@@ -81,18 +86,28 @@ class PulumiCliEngine:
                 "the pulumi engine does not unprotect resources for one run",
                 "use `pulumi state unprotect <urn>` on what is to go",
             )
-        from pulumi.automation import CommandError, ConfigValue, LocalWorkspaceOptions, create_or_select_stack
+        from pulumi.automation import (
+            CommandError,
+            ConfigValue,
+            LocalWorkspaceOptions,
+            ProjectSettings,
+            create_or_select_stack,
+        )
 
+        self._work_dir.mkdir(parents=True, exist_ok=True)
         stack = create_or_select_stack(
             stack_name=run.stack.name,
             project_name=run.stack.project,
             program=run.program,
-            opts=LocalWorkspaceOptions(env_vars=self._env),
+            opts=LocalWorkspaceOptions(
+                work_dir=str(self._work_dir),
+                env_vars=self._env,
+                project_settings=ProjectSettings(run.stack.project, "python"),
+            ),
         )
-        stack.set_all_config(
-            {k: ConfigValue(v) for k, v in run.config.items()}
-            | {k: ConfigValue(v, secret=True) for k, v in run.secret_config.items()}
-        )
+        stack.set_all_config({k: ConfigValue(v) for k, v in run.config.items()})
+        for key, value in run.secret_config.items():
+            self.set_secret(run.stack.name, key, value)
         collector = _Collector(on_event)
         try:
             action(stack, collector.take)
@@ -110,6 +125,24 @@ class PulumiCliEngine:
             error=collector.failures[0] if collector.failures else None,
             failures=tuple(collector.failures),
         )
+
+    def set_secret(self, stack_name: str, key: str, value: str) -> None:
+        """Set a secret of the stack's configuration through standard input.
+
+        The Automation API would pass it as an argument, where every process of the machine can read it.
+        Raises `EngineError` with the CLI's words.
+        """
+        done = subprocess.run(  # noqa: S603 - fixed words, and a stack's name
+            ["pulumi", "config", "set", "--secret", key, "--stack", stack_name, "--non-interactive"],  # noqa: S607
+            input=value,
+            cwd=self._work_dir,
+            env={**os.environ, **self._env},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise EngineError(f"pulumi config set failed: {done.stderr.strip()}")
 
 
 def _common(run: StackRun, listen: Callable[[Any], None]) -> dict[str, Any]:

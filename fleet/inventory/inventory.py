@@ -64,6 +64,8 @@ class Inventory:
     rings: tuple[Ring, ...]
     sites: tuple[Site, ...]
     models: Mapping[str, ModelCard]
+    site_files: int
+    """How many site files were read; more than `sites` when some could not be used."""
     used_rings: frozenset[str]
     """Rings that any site file names, also one that could not be resolved."""
     raw: Mapping[str, Any]

@@ -55,7 +55,8 @@ def load_inventory(
 
     models = {**built_in_models(), **fleet.models}
     ordered = tuple(sites[name] for name in sorted(sites))
-    return Inventory(fleet.name, fleet_file, fleet.rings, ordered, models, frozenset(used_rings), raw), found
+    used = frozenset(used_rings)
+    return Inventory(fleet.name, fleet_file, fleet.rings, ordered, models, len(site_files), used, raw), found
 
 
 def _at(file: SourceFile, path: Path, code: str, message: str, help_text: str | None = None) -> Diagnostic:

@@ -1,7 +1,6 @@
 """The rollout report: one HTML file that says how a rollout went, for a manager and for an operator.
 
-`Report` is all that the page shows, and `render_report` is a pure function of it. The page holds its
-own style, loads nothing from anywhere, and is complete without JavaScript.
+`Report` is all that the page shows; `fleet.web.report_page` renders it.
 """
 
 from collections import Counter
@@ -310,10 +309,3 @@ def _rest(report: Report, count: Counter[SiteState]) -> list[str]:
             was = "was not touched" if number == 1 else "were not touched"
         said.append(f"{plural(number, 'site')} {was}")
     return said
-
-
-def render_report(report: Report) -> str:
-    """The page as one self-contained HTML document; equal reports give equal bytes."""
-    from fleet.web.report_page import page  # jinja2 is heavy, and the view model is wanted without it
-
-    return page(report)

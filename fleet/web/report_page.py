@@ -1,4 +1,7 @@
-"""What the report's template shows, computed from a `Report`: numbers, groups, limits on its size."""
+"""`render_report`, a pure function from a `Report` to one HTML file, and what its template shows.
+
+The page holds its own style, loads nothing from anywhere, and is complete without JavaScript.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -109,8 +112,8 @@ class NotDone:
     sites: tuple[str, ...] = ()
 
 
-def page(report: Report) -> str:
-    """The HTML document."""
+def render_report(report: Report) -> str:
+    """The page as one self-contained HTML document; equal reports give equal bytes."""
     sites = report.ordered_sites
     detailed = _detailed(sites)
     by_name = {site.name: site for site in sites}

@@ -144,7 +144,7 @@ def test_unreadable_and_missing_inventories(tmp_path: Path) -> None:
             exits.USAGE,
             "error[ENV008]: there is no engine 'terraform'",
         ),
-        (("rollout", "start", "--yes"), exits.MISSING, "error[ENV"),
+        (("rollout", "start", "--yes"), exits.MISSING, "error[ENG006]"),
         (("rollout", "resume", "--engine", "local"), exits.MISSING, "error[ENV003]"),
         (("status",), exits.USAGE, "error[ROL010]: there was no rollout"),
         (("report",), exits.USAGE, "error[ROL010]: there was no rollout"),
@@ -165,7 +165,9 @@ def test_the_pulumi_engine_is_refused_where_there_is_no_cli(tmp_path: Path) -> N
     env = {"FLEET_INVENTORY": str(FACTORY), "FLEET_WORKSPACE": str(tmp_path), "PATH": str(tmp_path)}
     result = run("up", "graz", env=env)
     assert result.returncode == exits.MISSING
-    assert "error[ENV009]: the Pulumi CLI is not on PATH" in result.stderr
+    assert (
+        "error[ENG006]: the pulumi engine needs the Pulumi CLI, and no `pulumi` is on PATH" in result.stderr
+    )
 
 
 def test_show_with_provenance_as_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -243,7 +243,7 @@ def test_cli_engine_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PATH", "")
     for action in ("preview", "up", "refresh", "destroy"):
         with pytest.raises(PulumiCliMissing, match="PATH"):
-            getattr(PulumiCliEngine(), action)(StackRun(STACK, _nothing))
+            getattr(PulumiCliEngine(Path("nowhere")), action)(StackRun(STACK, _nothing))
 
 
 def test_state_files_are_private(bench: Bench) -> None:

@@ -23,11 +23,10 @@ from fleet.web.report import (
     SiteReport,
     StepReport,
     ValidationReport,
-    render_report,
     verdict_sentence,
     verdict_tone,
 )
-from fleet.web.report_page import DETAIL_LIMIT, TABLE_LIMIT
+from fleet.web.report_page import DETAIL_LIMIT, TABLE_LIMIT, render_report
 
 START = 1768383125.0  # 2026-01-14 09:32:05 UTC
 VOID = {"meta", "input", "br", "hr", "link", "img"}
