@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,27 +180,40 @@ def check_that_microsofts_sdks_see_the_sites(bench: Bench) -> None:
     assert flux.compliance_state == "Compliant"
 
 
+def journalled(bench: Bench, query: str) -> list[tuple[Any, ...]]:
+    """Rows of the journal; none while there is no journal yet."""
+    try:
+        with closing(
+            sqlite3.connect(f"file:{bench.workspace / 'rollouts.sqlite'}?mode=ro", uri=True)
+        ) as journal:
+            return journal.execute(query).fetchall()
+    except sqlite3.OperationalError:
+        return []
+
+
 def test_kill_9_at_any_moment_loses_no_finished_step(bench: Bench) -> None:
-    for pause in (1.5, 2.5, 3.5, 4.5):
-        started = "resume" if bench.workspace.joinpath("rollouts.sqlite").exists() else "start"
-        driver = bench.start("rollout", started, *(["--yes"] if started == "start" else []))
-        try:
-            driver.wait(timeout=pause)
-            break
-        except subprocess.TimeoutExpired:
-            driver.send_signal(signal.SIGKILL)
+    """The driver is killed after so many more events, wherever it then is."""
+    seen = kills = 0
+    for more in (2, 3, 4, 5, 6):
+        words = ("rollout", "resume") if seen else ("rollout", "start", "--yes")
+        with bench.start(*words) as driver:
+            deadline = time.monotonic() + 60
+            while driver.poll() is None and len(journalled(bench, "SELECT 1 FROM event")) < seen + more:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            if driver.poll() is None:
+                driver.send_signal(signal.SIGKILL)
+                kills += 1
             driver.communicate()
-    if not bench.workspace.joinpath("rollouts.sqlite").exists():
-        bench.fleet("rollout", "start", "--yes", check=exits.OK)
-    elif bench.status()["state"] != "completed":
+        seen = len(journalled(bench, "SELECT 1 FROM event"))
+    assert kills >= 4
+    if bench.status()["state"] != "completed":
         bench.fleet("rollout", "resume", check=exits.OK)
     status = bench.status()
     assert status["state"] == "completed"
     assert {site["state"] for site in status["by_site"].values()} == {"healthy"}
 
-    with sqlite3.connect(bench.workspace / "rollouts.sqlite") as journal:
-        rows = journal.execute("SELECT kind, data FROM event ORDER BY seq").fetchall()
-    journal.close()
+    rows = journalled(bench, "SELECT kind, data FROM event ORDER BY seq")
     finished: set[tuple[str, str]] = set()
     for kind, text in rows:
         data = json.loads(text)
@@ -286,7 +300,10 @@ def test_two_drivers_at_once(bench: Bench) -> None:
 
 def test_ctrl_c_finishes_what_is_in_flight_and_resume_goes_on(bench: Bench) -> None:
     driver = bench.start("rollout", "start", "--yes")
-    time.sleep(2.5)
+    deadline = time.monotonic() + 60
+    while not journalled(bench, "SELECT 1 FROM event WHERE kind = 'step_started'"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     driver.send_signal(signal.SIGINT)
     _, words = driver.communicate(timeout=120)
     assert driver.returncode == exits.WAITING, words
