@@ -15,9 +15,9 @@ help:          ## this list
 setup: $(STAMP)  ## .venv with everything; its bin/fleet is the CLI
 
 # uv is itself a package: no other installer is asked for. The lock pins every file by hash.
-$(STAMP): requirements-dev.lock pyproject.toml
+$(STAMP): requirements-dev.lock requirements-uv.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@test -x $(UV) || $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-uv.lock
 	@echo "installing the pinned dependencies …"
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install --quiet --require-hashes -r requirements-dev.lock
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(UV) pip install --quiet --no-deps --no-build-isolation -e .
@@ -46,6 +46,7 @@ bench: setup  ## measurements; prints figures and ratios, never fails on a time
 
 lock: setup  ## resolve the dependencies anew
 	$(UV) pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url pyproject.toml -o requirements.lock
+	echo uv | $(UV) pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url - -o requirements-uv.lock
 	$(UV) pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:

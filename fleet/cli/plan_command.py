@@ -48,6 +48,8 @@ def run_plan(folder: Path, workspace: Path, names: list[str], jobs: int, output:
         out().print_json(json.dumps({"version": 1, "sites": [plan_json(plan) for plan in plans]}))
     else:
         out().print(plan_table(plans))
+        for plan in plans if names else ():
+            out().print(changes_table(plan))
         for plan in plans:
             if plan.error:
                 say(f"{plan.site}: {plan.error}", "error")
@@ -86,6 +88,20 @@ def plan_table(plans: Sequence[SitePlan]) -> Table:
             files_text(plan),
             plan.spec_digest.removeprefix("sha256:")[:12],
         )
+    return table
+
+
+def changes_table(plan: SitePlan) -> Table:
+    """A line a resource that would change, then a line a file."""
+    table = Table(box=None, pad_edge=False, show_header=False, title=plan.site, title_justify="left")
+    for change in plan.changes:
+        kind = change.type.removeprefix("azure-native:")
+        what = "" if change.op == "create" else ", ".join(change.paths[:6])  # a new resource is new in all
+        table.add_row(Text(change.op, style=_style(change.op)), kind, change.name, what)
+    files = plan.files
+    for op, paths in (("add", files.added), ("change", files.changed), ("remove", files.removed)):
+        for path in paths:
+            table.add_row(Text(op, style="dim"), "manifest", path, "")
     return table
 
 

@@ -3,13 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from rich.table import Table
-
 from fleet.app.site import PROJECT
 from fleet.cli import exits
 from fleet.cli.console import confirm, out, say
 from fleet.cli.inventory_commands import find_site, valid_inventory
-from fleet.cli.plan_command import files_text
+from fleet.cli.plan_command import changes_table, files_text
 from fleet.cli.wiring import Parts, Workspace, plan_site
 from fleet.model.site import SiteSpec
 from fleet.plan.site_plan import SitePlan
@@ -34,12 +32,7 @@ def show_event(event: EngineEvent) -> None:
 
 def show_changes(plan: SitePlan) -> None:
     """What a plan would do, a resource a line."""
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for change in plan.changes:
-        table.add_row(
-            change.op, change.type.removeprefix("azure-native:"), change.name, ", ".join(change.paths[:4])
-        )
-    out().print(table)
+    out().print(changes_table(plan))
     counts = f"{len(plan.changes)} resources would change, {plan.unchanged} stay"
     say(f"{plan.site}: {counts}; manifests {files_text(plan)}")
 
