@@ -50,6 +50,44 @@ def _known_pools(site: Site, _: Inventory) -> Iterator[Finding]:
                 )
 
 
+EVERYWHERE = 8
+"""A prefix this short or shorter is no destination but a part of the internet or a whole private range."""
+
+
+def _narrow(site: Site, _: Inventory) -> Iterator[Finding]:
+    for name, tool in site.spec.tools.items():
+        for number, destination in enumerate(tool.allowed_destinations):
+            if destination.cidr.prefixlen <= EVERYWHERE:
+                yield Finding(
+                    ("tools", name, "allowedDestinations", number, "cidr"),
+                    f"the tool {name!r} may reach all of {destination.cidr}",
+                    "name the hosts that it needs, such as 10.1.2.3/32",
+                )
+
+
+def _replicas(site: Site, _: Inventory) -> Iterator[Finding]:
+    spec = site.spec
+    if spec.environment != "prod" or spec.topology == "pilot-node":
+        return
+    for kind, things in (("agents", spec.agents), ("tools", spec.tools)):
+        for name, thing in things.items():
+            if thing.replicas < 2:
+                yield Finding(
+                    (kind, name, "replicas"), f"{name!r} has one replica in production", "'replicas: 2'"
+                )
+
+
+def _retries(site: Site, _: Inventory) -> Iterator[Finding]:
+    for name, agent in site.spec.agents.items():
+        if agent.policies.max_retries > 2:
+            yield Finding(
+                ("agents", name, "policies", "maxRetries"),
+                f"{name!r} asks {agent.policies.max_retries + 1} times before it gives up, "
+                "which makes an overload worse",
+                "'maxRetries: 2' at most",
+            )
+
+
 RULES = (
     Rule(
         code="AGT001",
@@ -68,6 +106,26 @@ RULES = (
         summary="agents and tools run in node pools of their site",
         source="requirement A7",
         check_site=_known_pools,
+    ),
+    Rule(
+        code="AGT004",
+        summary="agents and tools have two replicas in production",
+        source="requirement G40",
+        severity="warning",
+        check_site=_replicas,
+    ),
+    Rule(
+        code="AGT005",
+        summary="an agent retries once or twice",
+        source="requirement G24",
+        severity="warning",
+        check_site=_retries,
+    ),
+    Rule(
+        code="TOL002",
+        summary="a tool's destinations are hosts, not half the internet",
+        source="requirements B7, P1",
+        check_site=_narrow,
     ),
     Rule(
         code="TOL001",

@@ -47,11 +47,77 @@ def _vm_size_has_gpu(site: Site, _: Inventory) -> Iterator[Finding]:
             )
 
 
+def gpus_used(site: Site) -> int:
+    """GPUs that the site's node pools hold together."""
+    sizes = catalog.vm_sizes()
+    pools = site.spec.kubernetes.node_pools.values()
+    return sum(pool.count * sizes[pool.vm_size].gpus for pool in pools if pool.gpu and pool.vm_size in sizes)
+
+
+def _enough_gpus(site: Site, _: Inventory) -> Iterator[Finding]:
+    spec = site.spec
+    if spec.gpu is None:
+        return
+    there, used = spec.gpu.per_node * len(spec.azure_local.nodes), gpus_used(site)
+    if used > there:
+        yield Finding(
+            ("gpu", "perNode"),
+            f"the node pools take {used} GPUs; the site has {there}",
+            "fewer nodes in the GPU pools, or more GPUs",
+        )
+
+
+def _spare_gpu(site: Site, _: Inventory) -> Iterator[Finding]:
+    spec, sizes = site.spec, catalog.vm_sizes()
+    if spec.gpu is None:
+        return
+    spare = spec.gpu.per_node * len(spec.azure_local.nodes) - gpus_used(site)
+    for name, pool in spec.kubernetes.node_pools.items():
+        size = sizes.get(pool.vm_size)
+        if pool.gpu and size is not None and 0 <= spare < size.gpus:
+            yield Finding(
+                ("kubernetes", "nodePools", name, "count"),
+                f"no GPU is spare to upgrade the node pool {name!r}: the upgrade would hang",
+                "leave as many GPUs free as one of its nodes has",
+            )
+
+
+def _mig(site: Site, _: Inventory) -> Iterator[Finding]:
+    gpu = site.spec.gpu
+    card = catalog.gpu_models().get(gpu.model) if gpu else None
+    if gpu is not None and card is not None and gpu.sharing == "mig" and not card.mig:
+        able = sorted(c.name for c in catalog.gpu_models().values() if c.mig)
+        yield Finding(
+            ("gpu", "sharing"),
+            f"a {card.name} can't be cut into MIG instances",
+            f"'sharing: none'; only {', '.join(able)} can",
+        )
+
+
 RULES = (
     Rule(
         code="GPU001",
         summary="a node pool's VM size carries the GPU that is asked for, and only then",
         source="facts 1.9, gpu-facts 2.5 (Microsoft's list of 2026-03-18)",
         check_site=_vm_size_has_gpu,
+    ),
+    Rule(
+        code="GPU002",
+        summary="the node pools take no more GPUs than there are",
+        source="facts 1.9 (DDA: a GPU belongs to one VM)",
+        check_site=_enough_gpus,
+    ),
+    Rule(
+        code="GPU003",
+        summary="a GPU is spare for upgrades",
+        source="facts 1.9, gpu-facts 2.5",
+        severity="warning",
+        check_site=_spare_gpu,
+    ),
+    Rule(
+        code="GPU004",
+        summary="only cards that can are cut into MIG instances",
+        source="gpu-facts 2.6",
+        check_site=_mig,
     ),
 )

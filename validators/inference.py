@@ -17,14 +17,18 @@ BYTES_OF_16_BIT = {"fp16": 1.0, "int8": 0.5 * 1.06, "int4": 0.25 * 1.06}
 KV_BYTES = 2  # the cache stays in 16 bits whatever the weights are
 
 
+def kv_gib(model: ModelCard, deployment: InferenceDeployment) -> float:
+    """Memory in GiB that the sessions of one replica take when their contexts are full (gpu-facts 6.1)."""
+    sessions = ceil(deployment.slo.concurrent_sessions / deployment.replicas)
+    per_token = 2 * model.layers * model.kv_heads * model.head_dim * KV_BYTES
+    return per_token * deployment.context_tokens * sessions / GIB
+
+
 def needed_gib(model: ModelCard, deployment: InferenceDeployment) -> float:
     """GPU memory in GiB that one replica needs on each of its GPUs (gpu-facts 6.1)."""
     gpus = max(deployment.gpus, 1)
     weights = model.weights_gib * BYTES_OF_16_BIT[deployment.precision] * WEIGHT_EXPANSION
-    sessions = ceil(deployment.slo.concurrent_sessions / deployment.replicas)
-    kv_per_token = 2 * model.layers * model.kv_heads * model.head_dim * KV_BYTES
-    kv = kv_per_token * deployment.context_tokens * sessions / GIB
-    return (weights + kv) / gpus + BASE_OVERHEAD_GIB + OVERHEAD_SHARE * weights / gpus
+    return (weights + kv_gib(model, deployment)) / gpus + BASE_OVERHEAD_GIB + OVERHEAD_SHARE * weights / gpus
 
 
 def _fits(site: Site, inventory: Inventory) -> Iterator[Finding]:
@@ -78,6 +82,95 @@ def _fits(site: Site, inventory: Inventory) -> Iterator[Finding]:
             yield from _memory(name, deployment, model, card)
 
 
+def _runtime(site: Site, _: Inventory) -> Iterator[Finding]:
+    for name, deployment in site.spec.inference.items():
+        if deployment.runtime == "vllm" and deployment.accelerator == "cpu":
+            yield Finding(
+                ("inference", name, "runtime"),
+                "vLLM is served from GPUs only here",
+                "'runtime: foundry-local'",
+            )
+        if deployment.accelerator == "cpu" and deployment.gpus:
+            yield Finding(
+                ("inference", name, "gpus"),
+                f"{name} runs on CPU and takes {deployment.gpus} GPUs",
+                "'gpus: 0'",
+            )
+
+
+def _pool_has_gpus(site: Site, _: Inventory) -> Iterator[Finding]:
+    spec, sizes = site.spec, catalog.vm_sizes()
+    wanted: dict[str, int] = {}
+    for name, deployment in spec.inference.items():
+        pool = spec.kubernetes.node_pools.get(deployment.node_pool)
+        if pool is None or not deployment.gpus or pool.vm_size not in sizes:
+            continue
+        wanted[deployment.node_pool] = (
+            wanted.get(deployment.node_pool, 0) + deployment.gpus * deployment.replicas
+        )
+        there = pool.count * sizes[pool.vm_size].gpus
+        if 0 < there < wanted[deployment.node_pool]:
+            yield Finding(
+                ("inference", name, "replicas"),
+                f"{wanted[deployment.node_pool]} GPUs are asked of "
+                f"the node pool {deployment.node_pool!r}, which has {there}",
+                "fewer replicas, or a larger pool",
+            )
+
+
+def _node_memory(site: Site, inventory: Inventory) -> Iterator[Finding]:
+    """On CPU the weights stand in the node's memory; a replica is given half of it (fleet/render)."""
+    spec, sizes = site.spec, catalog.vm_sizes()
+    for name, deployment in spec.inference.items():
+        model = inventory.models.get(deployment.model)
+        pool = spec.kubernetes.node_pools.get(deployment.node_pool)
+        size = sizes.get(pool.vm_size) if pool else None
+        if deployment.accelerator != "cpu" or model is None or size is None:
+            continue
+        need = model.weights_gib * BYTES_OF_16_BIT[deployment.precision] * WEIGHT_EXPANSION + kv_gib(
+            model, deployment
+        )
+        if need > size.memory_gib / 2:
+            yield Finding(
+                ("inference", name, "model"),
+                f"{deployment.model} in {deployment.precision} takes {need:.1f} GiB; "
+                f"half of a {size.name} is {size.memory_gib / 2:.0f}",
+                "a smaller precision, fewer sessions, or a larger VM size",
+            )
+
+
+def _cache(site: Site, inventory: Inventory) -> Iterator[Finding]:
+    """Twice the models: the version before stays until the new one has proven itself (requirement I6)."""
+    spec = site.spec
+    if spec.model_cache is None:
+        return
+    kinds = {(d.model, d.precision) for d in spec.inference.values() if d.model in inventory.models}
+    need = 2 * sum(inventory.models[m].weights_gib * BYTES_OF_16_BIT[p] for m, p in kinds)
+    if need > spec.model_cache.storage_gib:
+        yield Finding(
+            ("modelCache", "storageGib"),
+            f"the site's models take {need:.0f} GiB with the versions before them; "
+            f"the cache has {spec.model_cache.storage_gib}",
+            f"at least 'storageGib: {ceil(need)}'",
+        )
+
+
+def _slo_and_timeout(site: Site, _: Inventory) -> Iterator[Finding]:
+    spec = site.spec
+    for name, agent in spec.agents.items():
+        deployment = spec.inference.get(agent.inference)
+        if deployment is None:
+            continue
+        promised = (deployment.slo.p95_ms + deployment.slo.queue_delay_ms) / 1000
+        if promised > agent.policies.timeout_seconds:
+            yield Finding(
+                ("agents", name, "policies", "timeoutSeconds"),
+                f"{name!r} gives up after {agent.policies.timeout_seconds} s; "
+                f"{agent.inference!r} may take {promised:.0f} s by its own promise",
+                f"at least 'timeoutSeconds: {ceil(promised)}'",
+            )
+
+
 def _memory(
     name: str, deployment: InferenceDeployment, model: ModelCard, card: catalog.GpuModel
 ) -> Iterator[Finding]:
@@ -107,6 +200,36 @@ def _what_fits(deployment: InferenceDeployment, model: ModelCard, usable: float)
 
 
 RULES = (
+    Rule(
+        code="INF002",
+        summary="the runtime and the accelerator go together",
+        source="facts 3.2 (vllm: gpu only)",
+        check_site=_runtime,
+    ),
+    Rule(
+        code="INF003",
+        summary="a node pool has the GPUs that its deployments take",
+        source="facts 1.9",
+        check_site=_pool_has_gpus,
+    ),
+    Rule(
+        code="INF004",
+        summary="a model served on CPU fits the memory of its node",
+        source="gpu-facts 6.1, facts 3.4",
+        check_site=_node_memory,
+    ),
+    Rule(
+        code="INF005",
+        summary="the model cache holds every model twice",
+        source="requirement I6, gpu-facts 7.6",
+        check_site=_cache,
+    ),
+    Rule(
+        code="INF006",
+        summary="an agent waits as long as its inference may take",
+        source="requirements G24, M14, O1",
+        check_site=_slo_and_timeout,
+    ),
     Rule(
         code="INF001",
         summary="a model fits the node pool and the GPU that it is served from",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from fleet.diagnostics.diagnostic import Diagnostic, Severity, Span
@@ -73,7 +74,11 @@ class Inventory:
 
     def site(self, name: str) -> Site | None:
         """The site of that name."""
-        return next((site for site in self.sites if site.name == name), None)
+        return self._by_name.get(name)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Site]:
+        return {site.name: site for site in self.sites}
 
     def sites_of(self, ring: str) -> tuple[Site, ...]:
         """The sites of a ring, by name."""

@@ -21,6 +21,8 @@ class Finding:
     help: str | None = None
     redact: bool = False
     """The value may be a secret: its line is not shown."""
+    site: str | None = None
+    """For a rule about the fleet: the site that `path` is in; without one it is in `fleet.yaml`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,11 @@ class Rule:
                     )
         if self.check_fleet is not None:
             for f in self.check_fleet(inventory):
+                if f.site is not None and (owner := inventory.site(f.site)) is not None:
+                    yield owner.diagnostic(
+                        self.code, self.severity, f.message, f.path, f.help, redact=f.redact
+                    )
+                    continue
                 file = inventory.file
                 span = file.locate(f.path)
                 line = None if f.redact else file.line(span.line)

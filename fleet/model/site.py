@@ -335,6 +335,8 @@ class SiteSpec(Model):
     labels: Labels
     environment: Literal["dev", "test", "prod"] = "prod"
     topology: Topology
+    routing_domain: DnsLabel = "default"
+    """Sites with the same name here can reach each other's networks, so those must differ (NET010)."""
     connectivity: Connectivity
     azure: Azure
     azure_local: AzureLocal

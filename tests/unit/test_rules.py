@@ -1,9 +1,11 @@
 """Each rule: a case that fires, with code, line and message, and a near miss that does not."""
 
+import re
+
 import pytest
 
 from fleet.inventory.rule import installed_rules
-from tests.factory import Edits, check, places
+from tests.factory import Edits, check, factory_files, line_of, places
 
 GRAZ, NARVIK, TURIN, FLEET = "sites/graz.yaml", "sites/narvik.yaml", "sites/turin.yaml", "fleet.yaml"
 
@@ -59,17 +61,145 @@ FIRES: list[tuple[Edits, str]] = [
     ({FLEET: [("  - name: broad\n", "  - name: broad\n  - name: late\n")]}, "RNG001 fleet.yaml:12 no site is in the ring 'late'"),
 ]  # fmt: skip
 
+POOL = "pool: {start: 10.30.2.16, end: 10.30.2.60}"
+STORAGE = "      - {name: storage, traffic: [Storage], adapters: [ethernet 3, ethernet 4]}\n"
+PROXY = "connectivity: {mode: constrained, linkMbps: 50"
+FIRES += [
+    ({GRAZ: [("graz-n3, ip: 10.30.1.13", "graz-n3, ip: 10.30.9.13")]},
+     "NET004 sites/graz.yaml:{graz-n3} graz-n3's address 10.30.9.13 is outside the management network 10.30.1.0/24"),
+    ({GRAZ: [("    gateway: 10.30.2.1", "    gateway: 10.30.3.1")]},
+     "NET005 sites/graz.yaml:{gateway: 10.30.3.1} the gateway 10.30.3.1 is outside its network 10.30.2.0/24"),
+    ({GRAZ: [("vip: 10.30.2.16", "vip: 10.30.2.61")]},
+     "NET006 sites/graz.yaml:{vip:} the control plane's address 10.30.2.61 is outside the pool 10.30.2.16-10.30.2.60"),
+    ({GRAZ: [(POOL, "pool: {start: 10.30.2.16, end: 10.30.2.23}")]},
+     "NET007 sites/graz.yaml:{    pool:} the pool has 8 addresses; the cluster takes 9: its VMs, one for rolling upgrades, one for the API server"),
+    ({GRAZ: [(POOL, "pool: {start: 10.30.2.60, end: 10.30.2.16}")]},
+     "NET007 sites/graz.yaml:{    pool:} the pool ends at 10.30.2.16, before its start 10.30.2.60"),
+    ({GRAZ: [(POOL, "pool: {start: 10.30.2.16, end: 10.30.3.60}")]},
+     "NET007 sites/graz.yaml:{    pool:} the pool's end 10.30.3.60 is outside its network 10.30.2.0/24"),
+    ({GRAZ: [("loadBalancer: {start: 10.30.2.80", "loadBalancer: {start: 10.30.2.60")]},
+     "NET008 sites/graz.yaml:{loadBalancer} the load balancer's range 10.30.2.60-10.30.2.90 overlaps the pool 10.30.2.16-10.30.2.60"),
+    ({GRAZ: [("end: 10.30.2.90", "end: 10.30.3.90")]},
+     "NET008 sites/graz.yaml:{loadBalancer} the load balancer's range is not all inside 10.30.2.0/24"),
+    ({GRAZ: [("end: 10.30.2.90", "end: 10.30.2.70")]},
+     "NET008 sites/graz.yaml:{loadBalancer} the range ends at 10.30.2.70, before its start 10.30.2.80"),
+    ({GRAZ: [("graz-n3, ip: 10.30.1.13", "graz-n3, ip: 10.30.1.12")]},
+     "NET009 sites/graz.yaml:{graz-n3} graz-n3 has 10.30.1.12, which graz-n2 has already"),
+    ({NARVIK: [("management: {cidr: 10.40.1.0/24", "management: {cidr: 10.30.0.0/16")]},
+     "NET010 sites/graz.yaml:{management:} graz's management network 10.30.1.0/24 overlaps narvik's management network 10.30.0.0/16"),
+    ({GRAZ: [("dns: [10.30.1.4]}", "dns: [10.30.1.105]}")]},
+     "NET011 sites/graz.yaml:{infraPool} the infrastructure pool holds 10.30.1.105, a DNS server"),
+    ({GRAZ: [("dns: [10.30.1.4]}", "dns: [10.96.0.10]}")]},
+     "NET012 sites/graz.yaml:{10.96.0.10} the DNS server 10.96.0.10 is inside the cluster's service network 10.96.0.0/12"),
+    ({GRAZ: [("clusterName: graz-hci", "clusterName: GRAZ-N1")]},
+     "AZL001 sites/graz.yaml:{clusterName} the cluster and a node are both named GRAZ-N1"),
+    ({GRAZ: [("name: graz-n2", "name: graz-n1")]}, "AZL002 sites/graz.yaml:{10.30.1.12} two nodes are named graz-n1"),
+    ({FLEET: [(STORAGE, "")]}, "AZL003 fleet.yaml:{intents:} no intent carries Storage traffic"),
+    ({FLEET: [("traffic: [Storage]", "traffic: [Storage, Compute]")]}, "AZL003 fleet.yaml:{intents:} 2 intents carry Compute traffic"),
+    ({FLEET: [("adapters: [ethernet 3, ethernet 4]", "adapters: [ethernet 2, ethernet 4]")]},
+     "AZL004 fleet.yaml:{traffic: [Storage]} the adapter 'ethernet 2' is in the intents managementcompute and storage"),
+    ({GRAZ: [("    - {name: graz-n3, ip: 10.30.1.13}\n", ""), ("  witness: {storageAccount: fleetwitnessgraz}\n", "")]},
+     "AZL005 sites/graz.yaml:{nodes:} a cluster of two nodes needs a witness"),
+    ({FLEET: [("adapter: ethernet 4, vlan: 712", "adapter: ethernet 5, vlan: 712")]},
+     "AZL006 fleet.yaml:{Storage2} the storage network Storage2 uses 'ethernet 5', which no Storage intent has"),
+    ({FLEET: [("vlan: 712", "vlan: 711")]},
+     "AZL006 fleet.yaml:{Storage2} the storage networks Storage1 and Storage2 share VLAN 711"),
+    ({GRAZ: [("  ouPath: OU=Graz,DC=factory,DC=example\n", "")]},
+     "AZL007 sites/graz.yaml:{azureLocal:} Active Directory needs an organisational unit"),
+    ({GRAZ: [("ouPath: OU=Graz,", "ouPath: ")]}, "AZL007 sites/graz.yaml:{ouPath} 'DC=factory,DC=example' is no organisational unit"),
+    ({NARVIK: [("  namingPrefix: narvik\n", "  namingPrefix: narvik\n  ouPath: OU=Narvik,DC=a\n")]},
+     "AZL007 sites/narvik.yaml:{ouPath} a local identity has no organisational unit"),
+    ({TURIN: [("profile: pilot\n", "profile: pilot\ntopology: datacenter-cluster\n")]},
+     "AZL008 sites/turin.yaml:{topology:} a cluster has two machines or more; the site has one"),
+    ({GRAZ: [("  keyVault:", "  switchless: true\n  keyVault:")]},
+     "AZL009 sites/graz.yaml:{switchless} switchless storage between 3 nodes needs an address for each of their links"),
+    ({FLEET: [(PROXY, PROXY + ", proxy: {url: 'http://p.corp.example:8080', bypass: [10.0.0.0/8]}")]},
+     "ARC001 fleet.yaml:{bypass} the bypass '10.0.0.0/8' is a network"),
+    ({FLEET: [(PROXY, PROXY + ", proxy: {url: 'http://p.corp.example:8080', bypass: ['<local>', .svc]}")]},
+     "ARC001 fleet.yaml:{bypass} the bypass '<local>' is not understood"),
+    ({FLEET: [(PROXY, PROXY + ", proxy: {url: 'http://proxy.corp.local:8080'}")]},
+     "ARC002 fleet.yaml:{corp.local} the proxy proxy.corp.local is in a .local domain"),
+    ({FLEET: [(PROXY, PROXY + ", arcGatewayId: my-gateway")]},
+     "ARC003 fleet.yaml:{arcGatewayId} 'my-gateway' is not the id of an Arc gateway"),
+    ({FLEET: [("    azure: {region: autonomous}\n", "")]},
+     "ARC004 fleet.yaml:{region: westeurope} disconnected operations have one region, not 'westeurope'"),
+    ({FLEET: [("region: westeurope", "region: autonomous")]},
+     "ARC004 fleet.yaml:{region: autonomous} the region 'autonomous' is that of disconnected operations"),
+    ({NARVIK: [("  customLocation:", "  witness: {storageAccount: fleetnarvik}\n  customLocation:")]},
+     "ARC005 sites/narvik.yaml:{witness} a cloud witness can't be reached from a disconnected site"),
+    ({FLEET: [("mode: constrained, linkMbps: 50", "mode: constrained")]},
+     "CON002 fleet.yaml:{mode: constrained} how thin the link of a constrained site is was not said"),
+    ({FLEET: [("controlPlane: {count: 3, vmSize: Standard_D4s_v3}", "controlPlane: {count: 3, vmSize: Standard_D16s_v3}")]},
+     "K8S001 fleet.yaml:{Standard_D16s_v3} a control plane can't run on 'Standard_D16s_v3'"),
+    ({FLEET: [("agents: {vmSize: Standard_D8s_v3, count: 2}", "".join(f"p{n:02}x: {{vmSize: Standard_D8s_v3, count: 1}}\n        " for n in range(15)) + "agents: {vmSize: Standard_D8s_v3, count: 2}")]},
+     "K8S002 fleet.yaml:86 17 node pools; a cluster has at most 16"),
+    ({FLEET: [("controlPlane: {count: 3, vmSize: Standard_D4s_v3}", "controlPlane: {count: 1, vmSize: Standard_D4s_v3}")]},
+     "K8S003 fleet.yaml:{count: 1, vmSize: Standard_D4s_v3} one control plane VM in a production cluster"),
+    ({FLEET: [("inference: {vmSize: Standard_D8s_v3, count: 1}", "inference: {vmSize: Standard_A4_v2, count: 1}")]},
+     "K8S004 fleet.yaml:{inference: {vmSize: Standard_A4_v2} Standard_A4_v2 has 8 GiB; chat needs a worker of 16 GiB or more"),
+    ({FLEET: [("vmSize: Standard_NC16_L4_1, count: 2", "vmSize: Standard_NC16_L4_2, count: 4")]},
+     "GPU002 fleet.yaml:{perNode} the node pools take 8 GPUs; the site has 6"),
+    ({FLEET: [("vmSize: Standard_NC16_L4_1, count: 2", "vmSize: Standard_NC16_L4_1, count: 6")]},
+     "GPU003 fleet.yaml:{Standard_NC16_L4_1} no GPU is spare to upgrade the node pool 'inference': the upgrade would hang"),
+    ({FLEET: [("sharing: none", "sharing: mig")]}, "GPU004 fleet.yaml:{sharing: mig} a L4 can't be cut into MIG instances"),
+    ({FLEET: [("runtime: foundry-local\n", "runtime: vllm\n")]}, "INF002 fleet.yaml:{runtime: vllm} vLLM is served from GPUs only here"),
+    ({FLEET: [("        replicas: 2\n        contextTokens", "        replicas: 3\n        contextTokens")]},
+     "INF003 fleet.yaml:{replicas: 3} 3 GPUs are asked of the node pool 'inference', which has 2"),
+    ({FLEET: [("      precision: int4\n", "      precision: fp16\n"), ("contextTokens: 4096", "contextTokens: 65536")]},
+     "INF004 fleet.yaml:{model: phi-4-mini} phi-4-mini in fp16 takes 23.3 GiB; half of a Standard_D8s_v3 is 16"),
+    ({FLEET: [("modelCache: {storageGib: 200}", "modelCache: {storageGib: 10}")]},
+     "INF005 fleet.yaml:{storageGib: 10} the site's models take 14 GiB with the versions before them; the cache has 10"),
+    ({FLEET: [("timeoutSeconds: 30", "timeoutSeconds: 20")]},
+     "INF006 fleet.yaml:{timeoutSeconds: 20} 'maf-agent-api' gives up after 20 s; 'chat' may take 25 s by its own promise"),
+    ({FLEET: [("      replicas: 2\n      inference: chat", "      replicas: 1\n      inference: chat")]},
+     "AGT004 fleet.yaml:{replicas: 1} 'maf-agent-api' has one replica in production"),
+    ({FLEET: [("maxRetries: 2", "maxRetries: 5")]}, "AGT005 fleet.yaml:{maxRetries} 'maf-agent-api' asks 6 times before it gives up"),
+    ({GRAZ: [("cidr: 10.30.8.21/32", "cidr: 0.0.0.0/0")]},
+     "TOL002 sites/graz.yaml:{0.0.0.0/0} the tool 'work-orders' may reach all of 0.0.0.0/0"),
+    ({NARVIK: [("resourceGroup: rg-fleet-narvik", "resourceGroup: RG-fleet-graz"), ("clusterName: narvik-hci", "clusterName: graz-hci")]},
+     "FLT001 sites/narvik.yaml:{clusterName} narvik's cluster 'graz-hci' is graz's already"),
+    ({NARVIK: [("resourceGroup: rg-fleet-narvik", "resourceGroup: rg-fleet-graz"), ("name: narvik-aks", "name: graz-aks")]},
+     "FLT002 sites/narvik.yaml:{graz-aks} narvik's AKS cluster 'graz-aks' is graz's already"),
+    ({NARVIK: [("keyVault: kv-fleet-narvik", "keyVault: KV-fleet-graz")]},
+     "FLT003 sites/narvik.yaml:{keyVault} narvik's key vault 'kv-fleet-graz' is graz's already"),
+    ({TURIN: [("  customLocation:", "  witness: {storageAccount: fleetwitnessgraz}\n  customLocation:")]},
+     "FLT004 sites/turin.yaml:{storageAccount} turin's witness 'fleetwitnessgraz' is graz's already"),
+    ({NARVIK: [("host: registry.narvik.factory.example", "host: registry.graz.factory.example")]},
+     "FLT005 sites/narvik.yaml:{registry:} narvik's registry 'registry.graz.factory.example' is graz's already"),
+    ({NARVIK: [("resourceGroup: rg-fleet-narvik", "resourceGroup: rg-fleet-graz"), ("customLocation: narvik-location", "customLocation: graz-location")]},
+     "FLT006 sites/narvik.yaml:{customLocation} narvik's custom location 'graz-location' is graz's already"),
+]  # fmt: skip
+
 NEAR_MISSES: list[Edits] = [
+    # exactly as many addresses as the cluster takes
+    {GRAZ: [(POOL, "pool: {start: 10.30.2.16, end: 10.30.2.24}")]},
+    {GRAZ: [("loadBalancer: {start: 10.30.2.80", "loadBalancer: {start: 10.30.2.61")]},
+    # sites that can't reach each other may use the same networks
+    {NARVIK: [("management: {cidr: 10.40.1.0/24", "management: {cidr: 10.40.0.0/23"), ("ring: broad\n", "ring: broad\nroutingDomain: sea\n")]},
+    {GRAZ: [("dns: [10.30.1.4]}", "dns: [10.112.0.1]}")]},
+    {GRAZ: [("    - {name: graz-n3, ip: 10.30.1.13}\n", ""), ("graz-n2", "graz-n2")]},
+    {FLEET: [(PROXY, PROXY + ", proxy: {url: 'http://p.corp.example:8080', bypass: ['*.corp.example', 192.168.1.*]}")]},
+    {FLEET: [(PROXY, PROXY + ", arcGatewayId: /subscriptions/7c1d9a52-0000-4000-8000-0000000000f1/resourceGroups/a/providers/Microsoft.HybridCompute/gateways/g")]},
+    {FLEET: [("vmSize: Standard_NC16_L4_1, count: 2", "vmSize: Standard_NC16_L4_1, count: 5")]},
+    {FLEET: [("modelCache: {storageGib: 200}", "modelCache: {storageGib: 15}")]},
+    {FLEET: [("timeoutSeconds: 30", "timeoutSeconds: 25")]},
+    {FLEET: [("      precision: int4\n", "      precision: fp16\n")]},
+    {GRAZ: [("cidr: 10.30.8.21/32", "cidr: 10.30.0.0/16")]},
+    {NARVIK: [("clusterName: narvik-hci", "clusterName: graz-hci")]},
+
     # connected needs neither registry nor cache
     {FLEET: [("connectivity: {mode: constrained, linkMbps: 50}", "connectivity: {mode: connected}"), ("    modelCache: {storageGib: 200}\n", "")]},
     # the last network before the services, and the first after them
     {FLEET: [("podCidr: 10.244.0.0/16", "podCidr: 10.95.0.0/16")]},
     {FLEET: [("podCidr: 10.244.0.0/16", "podCidr: 10.112.0.0/16")]},
     # AKS may share the management network
-    {GRAZ: [("    cidr: 10.30.2.0/24", "    cidr: 10.30.1.0/24")]},
+    {GRAZ: [("vip: 10.30.2.16", "vip: 10.30.1.120"), ("    cidr: 10.30.2.0/24", "    cidr: 10.30.1.0/24"), ("gateway: 10.30.2.1", "gateway: 10.30.1.1"),
+            (POOL, "pool: {start: 10.30.1.120, end: 10.30.1.160}"), ("start: 10.30.2.80, end: 10.30.2.90", "start: 10.30.1.180, end: 10.30.1.190")]},
     # exactly six, and exactly 255 addresses
     {GRAZ: [("end: 10.30.1.110}", "end: 10.30.1.105}")]},
-    {GRAZ: [("start: 10.30.1.100, end: 10.30.1.110", "start: 10.30.1.1, end: 10.30.1.255"), ("10.30.1.11}", "10.30.1.0}"), ("10.30.1.12}", "10.30.1.0}"), ("10.30.1.13}", "10.30.1.0}")]},
+    {GRAZ: [("start: 10.30.1.100, end: 10.30.1.110", "start: 10.30.1.0, end: 10.30.1.254"),
+            ("management: {cidr: 10.30.1.0/24, gateway: 10.30.1.1, dns: [10.30.1.4]}", "management: {cidr: 10.30.0.0/23, gateway: 10.30.0.1, dns: [10.30.0.4]}"),
+            ("10.30.1.11}", "10.30.0.11}"), ("10.30.1.12}", "10.30.0.12}"), ("10.30.1.13}", "10.30.0.13}"), ("dns: [10.30.1.4]", "dns: [10.30.0.4]")]},
     # a node right beside the pool
     {GRAZ: [("graz-n2, ip: 10.30.1.12", "graz-n2, ip: 10.30.1.99")]},
     {FLEET: [("vmSize: Standard_NC16_L4_1", "vmSize: Standard_NC32_L4_2")]},
@@ -83,6 +213,10 @@ NEAR_MISSES: list[Edits] = [
 
 @pytest.mark.parametrize(("edits", "expected"), FIRES, ids=[f"{e[:6]}-{n}" for n, (_, e) in enumerate(FIRES)])
 def test_fires(edits: Edits, expected: str) -> None:
+    if marker := re.search(r":\{(.+?)\} (?=[^}]*$)", expected):  # the line that holds this text
+        path = expected.split()[1].partition(":")[0]
+        line = line_of(factory_files(edits), path, marker[1])
+        expected = expected.replace(marker[0], f":{line} ")
     found = places(check(edits))
     assert any(text.startswith(expected) for text in found), found
 
