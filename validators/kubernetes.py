@@ -49,6 +49,18 @@ def _single_control_plane(site: Site, _: Inventory) -> Iterator[Finding]:
         )
 
 
+def _system_pool(site: Site, _: Inventory) -> Iterator[Finding]:
+    kubernetes = site.spec.kubernetes
+    pool = kubernetes.node_pools.get(kubernetes.system_pool)
+    path = ("kubernetes", "systemPool")
+    plain = sorted(name for name, p in kubernetes.node_pools.items() if not p.gpu)
+    if pool is None:
+        message = f"the system pool {kubernetes.system_pool!r} is no node pool of the site"
+        yield Finding(path, message, did_you_mean(kubernetes.system_pool, plain))
+    elif pool.gpu:
+        yield Finding(path, f"the system pool {kubernetes.system_pool!r} has GPUs", did_you_mean("", plain))
+
+
 def _inference_size(site: Site, _: Inventory) -> Iterator[Finding]:
     """Foundry Local's least worker is a D4s_v3: 4 vCPUs and 16 GiB."""
     spec, sizes = site.spec, catalog.vm_sizes()
@@ -82,6 +94,12 @@ RULES = (
         source="facts 1.9",
         severity="warning",
         check_site=_single_control_plane,
+    ),
+    Rule(
+        code="K8S005",
+        summary="the system pool is a node pool without GPUs",
+        source="gpu-facts 2.5 (a GPU pool can't be the system pool)",
+        check_site=_system_pool,
     ),
     Rule(
         code="K8S004",

@@ -221,6 +221,8 @@ class Kubernetes(Model):
     admin_groups: Annotated[Many[Guid], Field(min_length=1)]
     """Entra groups whose members administer the cluster."""
     ssh_public_key: Annotated[str, Field(pattern=r"^(ssh-(rsa|ed25519)|ecdsa-sha2-nistp[0-9]+) \S+( .*)?$")]
+    system_pool: PoolName
+    """The pool that the cluster is created with, without a GPU. Which it is can't be changed later."""
     node_pools: Annotated[Pools[NodePool], Field(min_length=1)]
 
 
