@@ -61,11 +61,12 @@ class LayoutStore:
     def publish(self, url: str, artifact: Artifact, files: Mapping[str, str]) -> bool:
         """Store the artifact; False when it was there already."""
         folder = self.folder(url)
-        if self.exists(url, artifact.digest):
-            return False
-        write_layout(folder, artifact)
-        write_atomically(folder / "files.json", json.dumps(dict(files), sort_keys=True).encode())
-        return True
+        new = not self.exists(url, artifact.digest)
+        if new:
+            write_layout(folder, artifact)
+        if self.published_files(url) != files:  # also after a kill between the two
+            write_atomically(folder / "files.json", json.dumps(dict(files), sort_keys=True).encode())
+        return new
 
     def published_files(self, url: str) -> Mapping[str, str]:
         """Path to digest of what was published last."""

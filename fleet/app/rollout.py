@@ -112,10 +112,17 @@ class RolloutRunner:
         self._limit = in_flight_limit
         self._poll = poll_seconds
 
-    def start(self, spec: RolloutSpec, *, supersede: bool = False) -> RunResult:
+    def start(
+        self,
+        spec: RolloutSpec,
+        *,
+        supersede: bool = False,
+        still_applied: Callable[[str], bool] = lambda site: True,
+    ) -> RunResult:
         """Snapshot the plan as a new run and drive it until it ends, pauses or stops.
 
-        Sites that already have this plan's digest and were healthy are skipped. Raises
+        Sites that already have this plan's digest and were healthy are skipped, if `still_applied` says
+        that nothing but a rollout has touched them since. Raises
         UnfinishedRunError if a run of the track is not over, unless `supersede`, which aborts it;
         DriverLockedError if another driver is at work; other JournalErrors.
         """
@@ -133,7 +140,8 @@ class RolloutRunner:
                     reason = f"superseded by {run_id}"
                     settle: list[Event] = [RunResumed(now)] if old.run is RunState.RUNNING else []
                     self._commit(run.run_id, old, [*settle, RunEnded(now, RunState.ABORTED, reason)])
-            skipped = unchanged_sites(spec, self._journal.site_records(spec.track))
+            unchanged = unchanged_sites(spec, self._journal.site_records(spec.track))
+            skipped = tuple(site for site in unchanged if still_applied(site))
             state = RolloutState(spec)
             first = RunStarted(self._clock.now(), spec.digest, skipped)
             state.apply(first)

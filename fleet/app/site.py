@@ -1,6 +1,6 @@
 """Planning and applying one site."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from fleet.ports.engine import (
     Op,
     ResourceChange,
     StackRef,
+    StackResource,
     StackResult,
     StackRun,
 )
@@ -24,7 +25,6 @@ from fleet.render.tree import RenderedTree, render_site
 
 PROJECT = "fleet"
 """The Pulumi project's name, as in Pulumi.yaml."""
-DEPLOYMENT_MODE = "properties.deploymentMode"
 
 
 @dataclass(frozen=True)
@@ -77,21 +77,21 @@ class SiteApplier:
             return SitePlan(
                 spec.name, spec.ring, spec.digest, content.artifact.digest, files=files, error=str(failure)
             )
-        changes = tuple(planned(change) for change in result.changes if change.op not in ("same", "read"))
         return SitePlan(
             spec.name,
             spec.ring,
             spec.digest,
             content.artifact.digest,
-            changes,
+            tuple(planned(change) for change in result.changes if change.op not in ("same", "read")),
             result.counts.get("same", 0),
             files,
+            tuple(urn.rsplit("::", 1)[-1] for urn in result.pending),
+            tuple(f"{change.name}: {path}" for change in result.changes for path in change.ignored),
             error,
         )
 
-    def run_step(self, spec: SiteSpec, kind: str) -> StepOutcome:
+    def run_step(self, spec: SiteSpec, kind: str, content: SiteContent) -> StepOutcome:
         """One step of a rollout. Safe to repeat: each step brings about a state, whatever was there."""
-        content = site_content(spec)
         try:
             if kind == "publish":
                 return self.publish(spec, content)
@@ -124,14 +124,12 @@ class SiteApplier:
     def validate(self, spec: SiteSpec, content: SiteContent) -> StepOutcome:
         """Azure Local's own validation, unless a deployment was already asked for.
 
-        A deployment is never followed by a validation: Microsoft's own modules stop there too, and
-        the validate phase declares less than a deployed site has (facts 1.2, idempotency rules).
+        A deployment, also a failed one, is never followed by a validation: Microsoft's own modules stop
+        there too, and the validate phase declares less than a deployed site has (facts 1.2).
         """
-        preview = self.engine.preview(self._run(spec, "validate", content, secrets=False))
-        if was_deployed(preview):
+        stack = StackRef(PROJECT, spec.name)
+        if deployment_was_asked_for(self.engine.resources(stack)):
             return StepOutcome(True, message="not needed: the site is deployed", detail={"skipped": True})
-        if preview.error:
-            return outcome(preview)
         return outcome(self.engine.up(self._run(spec, "validate", content, secrets=True), self.on_event))
 
     def deploy(self, spec: SiteSpec, content: SiteContent) -> StepOutcome:
@@ -139,15 +137,12 @@ class SiteApplier:
         return outcome(self.engine.up(self._run(spec, "deploy", content, secrets=True), self.on_event))
 
 
-def was_deployed(validate_preview: StackResult) -> bool:
-    """Whether a preview of the validate phase shows that a deployment was asked for before.
-
-    Then the mode would change back, or what only a deployed site has would be deleted.
-    """
+def deployment_was_asked_for(resources: tuple[StackResource, ...]) -> bool:
+    """Whether the recorded deployment settings were last sent to deploy, however that went."""
     return any(
-        change.op in ("delete", "replace")
-        or (change.op == "update" and any(d.path == DEPLOYMENT_MODE for d in change.changes))
-        for change in validate_preview.changes
+        properties.get("deploymentMode") == "Deploy"
+        for resource in resources
+        if isinstance(properties := resource.inputs.get("properties"), Mapping)
     )
 
 

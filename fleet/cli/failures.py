@@ -27,6 +27,11 @@ def report_failure(error: Exception) -> int:
         if error.help:
             say(f"  = help: {error.help}", "help")
         return error.exit_code
+    if isinstance(error, OSError):
+        what = f"{error.filename}: " if error.filename else ""
+        say(f"error: {what}{error.strerror or error}", "error")
+        say("  = help: nothing recorded is lost; mend it and run the same command again", "help")
+        return exits.UNEXPECTED
     code = _known(error)
     if code is not None:
         say(f"error: {error}", "error")

@@ -51,13 +51,26 @@ def run_plan(folder: Path, workspace: Path, names: list[str], jobs: int, output:
         for plan in plans if names else ():
             out().print(changes_table(plan))
         for plan in plans:
-            if plan.error:
-                say(f"{plan.site}: {plan.error}", "error")
+            say_what_is_odd(plan)
+        if not names:
+            orphans = sorted(set(parts.workspace.stacks()) - {site.name for site in inventory.sites})
+            for orphan in orphans:
+                say(f"{orphan} is recorded here and not in the inventory: fleet destroy {orphan}", "warning")
         changed = sum(plan.changed for plan in plans)
         say(f"{changed} of {len(plans)} sites would change; nothing was touched")
     if any(plan.error for plan in plans):
         return exits.SITES_FAILED
     return exits.CHANGES if detailed and any(plan.changed for plan in plans) else exits.OK
+
+
+def say_what_is_odd(plan: SitePlan) -> None:
+    """What a plan's table does not show: failures, operations cut short, differences that stay."""
+    if plan.error:
+        say(f"{plan.site}: {plan.error}", "error")
+    for name in plan.pending:
+        say(f"{plan.site}: {name}: an earlier run was cut short here; the next one settles it", "warning")
+    for path in plan.ignored:
+        say(f"{plan.site}: {path} differs and stays: it can't be changed once it is deployed", "warning")
 
 
 def plan_json(plan: SitePlan) -> dict[str, Any]:

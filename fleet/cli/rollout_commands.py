@@ -158,7 +158,9 @@ def drive(parts: Parts, folder: Path, *, start: RolloutSpec | None, workers: int
             in_flight_limit=workers,
         )
         try:
-            return runner.start(start) if start is not None else runner.resume()
+            if start is None:
+                return runner.resume()
+            return runner.start(start, still_applied=lambda site: parts.workspace.still_applied(start, site))
         except StalePlanError as error:
             raise FleetError("ROL008", str(error), "", exits.STALE) from error
         except NotResumableError as error:

@@ -3,16 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 
-from fleet.app.site import PROJECT
+from fleet.app.site import PROJECT, site_content
 from fleet.cli import exits
 from fleet.cli.console import confirm, out, say
 from fleet.cli.inventory_commands import find_site, valid_inventory
-from fleet.cli.plan_command import changes_table, files_text
+from fleet.cli.plan_command import changes_table, files_text, say_what_is_odd
 from fleet.cli.wiring import Parts, Workspace, plan_site
-from fleet.model.site import SiteSpec
+from fleet.diagnostics.diagnostic import FleetError
+from fleet.inventory.shape import did_you_mean
 from fleet.plan.site_plan import SitePlan
 from fleet.ports.engine import EngineEvent, RunOptions, StackRef, StackResult, StackRun
-from fleet.render.artifact import artifact_url
 
 STEPS = ("publish", "validate", "deploy")
 
@@ -42,13 +42,14 @@ def run_up(folder: Path, workspace: Path, engine: str, name: str, *, yes: bool, 
     inventory = valid_inventory(folder)
     spec = find_site(inventory, name).spec
     parts = Parts(Workspace(workspace), folder, engine)
-    offline = Parts(parts.workspace, folder, "local")
-    if not dry_run:
+    if not dry_run or engine != "local":  # the local engine plans without a sandbox too
         parts.require_target()
-    plan = plan_site(parts if engine == "pulumi" and not dry_run else offline, spec)
+    if not dry_run:
+        parts.workspace.prepare()
+    plan = plan_site(parts, spec)
     show_changes(plan)
+    say_what_is_odd(plan)
     if plan.error:
-        say(plan.error, "error")
         return exits.SITES_FAILED
     if dry_run:
         return exits.OK
@@ -57,37 +58,45 @@ def run_up(folder: Path, workspace: Path, engine: str, name: str, *, yes: bool, 
         return exits.OK
     if not confirm(f"change {name}?", yes=yes):
         return exits.USAGE
-    parts.workspace.prepare()
+    parts.workspace.marks.take_away(name)
     applier = replace(parts.applier(), on_event=show_event)
+    content = site_content(spec)
     for step in STEPS:
         say(f"{step} …", "bold")
-        outcome = applier.run_step(spec, step)
+        outcome = applier.run_step(spec, step, content)
         if not outcome.ok:
             say(f"error[{outcome.code}]: {outcome.message}", "error")
             say("  = help: what was done is kept; mend the cause and run the same command again", "help")
             return exits.SITES_FAILED
         say(f"  {outcome.message}", "ok")
     if engine != "local":
-        url = artifact_url(spec)
         say("push the manifests, or Flux has nothing to pull:", "warning")
-        say(f"  skopeo copy oci:{parts.workspace.outbox.folder(url)} docker://{url.removeprefix('oci://')}")
+        layout = parts.workspace.outbox.folder(content.url)
+        say(f"  skopeo copy oci:{layout} docker://{content.url.removeprefix('oci://')}")
     return exits.OK
-
-
-def _run(spec: SiteSpec, *, unprotect: bool = False) -> StackRun:
-    return StackRun(StackRef(PROJECT, spec.name), _nothing, options=RunOptions(unprotect=unprotect))
 
 
 def _nothing() -> None:
     """Destroy and refresh run no program."""
 
 
+def _recorded(parts: Parts, name: str, *, unprotect: bool = False) -> StackRun:
+    """The run of a site that has a state: also one that the inventory does not hold any more.
+
+    Raises `FleetError` (ENV012) when nothing is recorded of it.
+    """
+    stack = StackRef(PROJECT, name)
+    if not parts.applier().engine.resources(stack):
+        known = did_you_mean(name, parts.workspace.stacks()) or ""
+        raise FleetError("ENV012", f"nothing is recorded of a site {name!r} here", known, exits.USAGE)
+    parts.workspace.marks.take_away(name)
+    return StackRun(stack, _nothing, options=RunOptions(unprotect=unprotect))
+
+
 def _finish(name: str, result: StackResult, done: str) -> int:
+    for failure in result.failures:
+        say(f"error[{failure.code}]: {failure.urn.rsplit('::', 1)[-1]}: {failure.message}", "error")
     if result.error:
-        say(
-            f"error[{result.error.code}]: {result.error.urn.rsplit('::', 1)[-1]}: {result.error.message}",
-            "error",
-        )
         return exits.SITES_FAILED
     counts = ", ".join(f"{count} {op}" for op, count in sorted(result.counts.items()))
     say(f"{name}: {done} ({counts or 'nothing to do'})", "ok")
@@ -95,20 +104,22 @@ def _finish(name: str, result: StackResult, done: str) -> int:
 
 
 def run_destroy(folder: Path, workspace: Path, engine: str, name: str, *, yes: bool, unprotect: bool) -> int:
-    """Exit code of `fleet destroy`."""
-    spec = find_site(valid_inventory(folder), name).spec
+    """Exit code of `fleet destroy`. It goes by what is recorded, not by the inventory."""
     parts = Parts(Workspace(workspace), folder, engine)
     parts.require_target()
-    if not confirm(f"delete what fleet made at {name}?", yes=yes):
+    resources = parts.applier().engine.resources(StackRef(PROJECT, name))
+    for resource in resources:
+        say(f"  {resource.type.removeprefix('azure-native:')}  {resource.name}")
+    question = f"delete these {len(resources)} recorded resources of {name}, but for those kept on delete?"
+    if resources and not confirm(question, yes=yes):
         return exits.USAGE
-    return _finish(
-        name, parts.applier().engine.destroy(_run(spec, unprotect=unprotect), show_event), "deleted"
-    )
+    run = _recorded(parts, name, unprotect=unprotect)
+    return _finish(name, parts.applier().engine.destroy(run, show_event), "done")
 
 
 def run_refresh(folder: Path, workspace: Path, engine: str, name: str) -> int:
-    """Exit code of `fleet refresh`."""
-    spec = find_site(valid_inventory(folder), name).spec
+    """Exit code of `fleet refresh`. It goes by what is recorded, not by the inventory."""
     parts = Parts(Workspace(workspace), folder, engine)
     parts.require_target()
-    return _finish(name, parts.applier().engine.refresh(_run(spec), show_event), "refreshed")
+    run = _recorded(parts, name)
+    return _finish(name, parts.applier().engine.refresh(run, show_event), "refreshed")

@@ -9,17 +9,18 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fleet.adapters.applied_marks import AppliedMarks
 from fleet.adapters.oci_layout import LayoutStore, write_atomically
 from fleet.adapters.secrets import HostSecrets
-from fleet.app.site import SiteApplier
+from fleet.app.site import PROJECT, SiteApplier, site_content
 from fleet.cli import exits
 from fleet.diagnostics.diagnostic import FleetError
 from fleet.model.site import SiteSpec
-from fleet.plan.site_plan import SitePlan
+from fleet.plan.site_plan import SitePlan, site_steps
 from fleet.ports.engine import Engine
 from fleet.ports.rollout import Health, StepOutcome
 from fleet.ports.site import Phase
-from fleet.rollout.spec import Step
+from fleet.rollout.spec import RolloutSpec, Step
 
 if TYPE_CHECKING:
     from fleet.adapters.arm_client import ArmClient
@@ -67,6 +68,20 @@ class Workspace:
         return LayoutStore(self.sandbox / "registry")
 
     @property
+    def marks(self) -> AppliedMarks:
+        """Which sites still are as a rollout left them."""
+        return AppliedMarks(self.root / "applied")
+
+    def stacks(self) -> list[str]:
+        """Sites that the local engine has recorded something of."""
+        return sorted(path.stem for path in (self.state / PROJECT).glob("*.json"))
+
+    def still_applied(self, spec: RolloutSpec, site: str) -> bool:
+        """Whether nothing has changed the site, or lost its state, since a rollout applied it."""
+        state = self.state / PROJECT / f"{site}.json"
+        return state.exists() and self.marks.holds(site, spec.by_site[site].digest)
+
+    @property
     def outbox(self) -> LayoutStore:
         """Artifacts that a person has yet to push: no registry is reached by this version."""
         return LayoutStore(self.root / "outbox")
@@ -76,9 +91,10 @@ class Workspace:
         return self.root / "plans" / digest.removeprefix("sha256:")[:16]
 
     def prepare(self) -> None:
-        """Make the folder, closed to others."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        self.root.chmod(0o700)
+        """Make the folder, closed to others; one that is there already keeps its mode."""
+        if not self.root.is_dir():
+            self.root.mkdir(parents=True)
+            self.root.chmod(0o700)
 
     def connection(self) -> Connection | None:
         """The sandbox that runs here, if one does."""
@@ -205,8 +221,22 @@ class PlanFolderSteps:
     folder: Path
 
     def run(self, site: str, step: Step) -> StepOutcome:
-        """Do one step of one site."""
-        return self.parts.applier().run_step(saved_spec(self.folder, site), step.kind)
+        """Do one step of one site, if its input still is what the rollout was started with."""
+        spec = saved_spec(self.folder, site)
+        content = site_content(spec)
+        steps = site_steps(spec, content.artifact)
+        if step not in steps.steps:
+            return StepOutcome.failed(
+                "ROL015",
+                "this step is not what the rollout was started with: "
+                f"{self.folder}/{site}.json was changed, or fleet was upgraded; start a new rollout",
+            )
+        marks = self.parts.workspace.marks
+        marks.take_away(site)
+        outcome = self.parts.applier().run_step(spec, step.kind, content)
+        if outcome.ok and step == steps.steps[-1]:
+            marks.put(site, steps.digest)
+        return outcome
 
 
 @dataclass(frozen=True)

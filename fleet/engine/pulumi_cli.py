@@ -8,7 +8,8 @@ import os
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +24,14 @@ from fleet.ports.engine import (
     PropertyChange,
     PulumiCliMissing,
     ResourceChange,
+    StackRef,
+    StackResource,
     StackResult,
     StackRun,
 )
 
 if TYPE_CHECKING:
-    from pulumi.automation import Stack
+    from pulumi.automation import LocalWorkspaceOptions, Stack
 
 _OPS: dict[str, Op] = {
     "same": "same",
@@ -78,34 +81,24 @@ class PulumiCliEngine:
     def _run(
         self, run: StackRun, on_event: OnEvent | None, action: Callable[["Stack", Callable[[Any], None]], Any]
     ) -> StackResult:
-        if shutil.which("pulumi") is None:
-            raise PulumiCliMissing
+        _require_cli()
         if run.options.unprotect:
             # The CLI can only take the protection away for good, and that is for a person to decide.
             raise EngineError(
                 "the pulumi engine does not unprotect resources for one run",
                 "use `pulumi state unprotect <urn>` on what is to go",
             )
-        from pulumi.automation import (
-            CommandError,
-            ConfigValue,
-            LocalWorkspaceOptions,
-            ProjectSettings,
-            create_or_select_stack,
-        )
+        from pulumi.automation import CommandError, ConfigValue, create_or_select_stack
 
-        self._work_dir.mkdir(parents=True, exist_ok=True)
-        stack = create_or_select_stack(
-            stack_name=run.stack.name,
-            project_name=run.stack.project,
-            program=run.program,
-            opts=LocalWorkspaceOptions(
-                work_dir=str(self._work_dir),
-                env_vars=self._env,
-                project_settings=ProjectSettings(run.stack.project, "python"),
-            ),
-        )
-        stack.set_all_config({k: ConfigValue(v) for k, v in run.config.items()})
+        with _told_in_its_words("select the stack"):
+            stack = create_or_select_stack(
+                stack_name=run.stack.name,
+                project_name=run.stack.project,
+                program=run.program,
+                opts=self._workspace(run.stack),
+            )
+        with _told_in_its_words("set the configuration"):
+            stack.set_all_config({k: ConfigValue(v) for k, v in run.config.items()})
         for key, value in run.secret_config.items():
             self.set_secret(run.stack.name, key, value)
         collector = _Collector(on_event)
@@ -115,7 +108,10 @@ class PulumiCliEngine:
             # The CLI has said what failed in its events; its output is only the fallback.
             if not collector.failures:
                 collector.failures.append(EngineFailure("", "PulumiFailed", str(error).strip()))
-        outputs = {k: SECRET if v.secret else v.value for k, v in stack.outputs().items()}
+        with _told_in_its_words("read the stack's outputs"):
+            outputs = {k: SECRET if v.secret else v.value for k, v in stack.outputs().items()}
+        with _told_in_its_words("export the stack"):
+            state = _deployment(stack)
         changes = tuple(sorted(collector.changes.values(), key=lambda change: change.urn))
         return StackResult(
             stack=run.stack,
@@ -124,6 +120,51 @@ class PulumiCliEngine:
             outputs=outputs,
             error=collector.failures[0] if collector.failures else None,
             failures=tuple(collector.failures),
+            pending=tuple(sorted({p["resource"]["urn"] for p in state.get("pending_operations") or ()})),
+        )
+
+    def resources(self, stack: StackRef) -> tuple[StackResource, ...]:
+        """What `pulumi stack export` has; nothing for a stack that the backend does not know.
+
+        Raises `PulumiCliMissing`, and `EngineError` with the CLI's words.
+        """
+        _require_cli()
+        from pulumi.automation import StackNotFoundError, select_stack
+
+        from fleet.engine.local.checkpoint import PendingOperation, ResourceState, stack_resources
+
+        with _told_in_its_words("export the stack"):
+            try:
+                selected = select_stack(
+                    stack_name=stack.name,
+                    project_name=stack.project,
+                    program=lambda: None,
+                    opts=self._workspace(stack),
+                )
+            except StackNotFoundError:
+                return ()
+            state = _deployment(selected)
+        try:
+            return stack_resources(
+                [ResourceState.from_json(document) for document in state.get("resources") or ()],
+                [
+                    PendingOperation(ResourceState.from_json(p["resource"]), str(p["type"]))
+                    for p in state.get("pending_operations") or ()
+                ],
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise EngineError(
+                f"`pulumi stack export` gave a resource that is malformed ({error!r})"
+            ) from error
+
+    def _workspace(self, stack: StackRef) -> "LocalWorkspaceOptions":
+        from pulumi.automation import LocalWorkspaceOptions, ProjectSettings
+
+        self._work_dir.mkdir(parents=True, exist_ok=True)
+        return LocalWorkspaceOptions(
+            work_dir=str(self._work_dir),
+            env_vars=self._env,
+            project_settings=ProjectSettings(stack.project, "python"),
         )
 
     def set_secret(self, stack_name: str, key: str, value: str) -> None:
@@ -145,6 +186,26 @@ class PulumiCliEngine:
             raise EngineError(f"pulumi config set failed: {done.stderr.strip()}")
 
 
+def _require_cli() -> None:
+    if shutil.which("pulumi") is None:
+        raise PulumiCliMissing
+
+
+@contextmanager
+def _told_in_its_words(what: str) -> Iterator[None]:
+    """Around calls of the CLI that are not the run itself: an error of it becomes an `EngineError`."""
+    from pulumi.automation import CommandError
+
+    try:
+        yield
+    except CommandError as error:
+        raise EngineError(f"pulumi could not {what}: {str(error).strip()}") from None
+
+
+def _deployment(stack: "Stack") -> Mapping[str, Any]:
+    return stack.export_stack().deployment or {}
+
+
 def _common(run: StackRun, listen: Callable[[Any], None]) -> dict[str, Any]:
     return {"on_event": listen, "parallel": run.parallel, "color": "never"}
 
@@ -163,7 +224,8 @@ class _Collector:
             self._step(event.resource_pre_event.metadata)
         elif event.res_outputs_event:
             data = event.res_outputs_event.metadata
-            self._on_event(EngineEvent("finished", data.urn, _OPS.get(_text(data.op))))
+            known = self.changes.get(data.urn)
+            self._on_event(EngineEvent("finished", data.urn, known.op if known else _OPS.get(_text(data.op))))
         elif event.diagnostic_event:
             diagnostic = event.diagnostic_event
             if diagnostic.severity == "error":
@@ -173,6 +235,8 @@ class _Collector:
 
     def _step(self, data: Any) -> None:
         op = _OPS.get(_text(data.op))
+        if op == "delete" and data.old is not None and data.old.retain_on_delete:
+            op = "retain"
         if op is None or (data.type.startswith("pulumi:providers:") and "::default" in data.urn):
             return
         details = data.detailed_diff or {}

@@ -48,12 +48,16 @@ class SitePlan:
     changes: tuple[PlannedChange, ...] = ()
     unchanged: int = 0
     files: FileChanges = FileChanges()
+    pending: tuple[str, ...] = ()
+    """Operations that an earlier run began and whose end is not known; the next run settles them."""
+    ignored: tuple[str, ...] = ()
+    """Differences that no run applies: what can't be changed once it is deployed, or secrets' rotation."""
     error: str | None = None
 
     @property
     def changed(self) -> bool:
         """Whether applying it would do anything."""
-        return bool(self.changes) or bool(self.files)
+        return bool(self.changes) or bool(self.files) or bool(self.pending)
 
     def count(self, op: str) -> int:
         """How many resources would see `op`."""

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from fleet.diagnostics.diagnostic import FleetError
 
-Op: TypeAlias = Literal["same", "create", "update", "replace", "delete", "read", "refresh"]
+Op: TypeAlias = Literal["same", "create", "update", "replace", "delete", "retain", "read", "refresh"]
 ChangeKind: TypeAlias = Literal["add", "remove", "update"]
 EventKind: TypeAlias = Literal["started", "finished", "failed", "skipped", "recovered", "diagnostic"]
 Severity: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -77,7 +77,10 @@ class PropertyChange:
 class ResourceChange:
     """What a run did, or a preview would do, to one resource.
 
-    `replace_keys` names the properties that cannot be changed in place.
+    `replace_keys` names the properties that cannot be changed in place. `ignored` names the inputs in which
+    the program differs from the state and that its `ignore_changes` keeps as they are (unknown and secret
+    values excluded); a resource that differs in nothing else has the op `same`. The op `retain` is a
+    resource that leaves the stack and stays in the world (`retain_on_delete`).
     """
 
     urn: str
@@ -86,6 +89,24 @@ class ResourceChange:
     op: Op
     changes: tuple[PropertyChange, ...] = ()
     replace_keys: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StackResource:
+    """One resource as the state of a stack has it, without asking the world.
+
+    `inputs` is what was last sent, as JSON values with each secret shown as `SECRET`. `pending` says that
+    an operation on it was cut short, so that the next run has to look what became of it. `failed` says
+    that it exists and its last create or update did not end well: the next run repeats that.
+    """
+
+    urn: str
+    type: str
+    name: str
+    inputs: Mapping[str, Any]
+    pending: bool = False
+    failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,6 +135,8 @@ class StackResult:
 
     `counts` has one entry for each op that occurs. `outputs` are the stack's exports, masked. `error` is
     the first failure and `failures` all of them; what was not attempted because of one is in `skipped`.
+    `pending` are the URNs of operations that an earlier run began and whose end is not known: a preview
+    cannot tell what became of them, `up` looks.
     """
 
     stack: StackRef
@@ -123,11 +146,12 @@ class StackResult:
     error: EngineFailure | None = None
     failures: tuple[EngineFailure, ...] = ()
     skipped: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
-        """Whether anything was, or would be, changed in the world."""
-        return any(op not in ("same", "read") for op in self.counts)
+        """Whether anything was, or would be, changed in the stack, or an operation's end is not known."""
+        return bool(self.pending) or any(op not in ("same", "read") for op in self.counts)
 
 
 class Engine(Protocol):
@@ -151,6 +175,13 @@ class Engine(Protocol):
 
     def destroy(self, run: StackRun, on_event: OnEvent | None = None) -> StackResult:
         """Delete every resource of the stack, dependants first."""
+        ...
+
+    def resources(self, stack: StackRef) -> tuple[StackResource, ...]:
+        """Say what the state of a stack has, sorted by URN; nothing for a stack without state.
+
+        Asks neither the world nor for the passphrase. Raises `StateUnreadable`.
+        """
         ...
 
 
@@ -195,12 +226,14 @@ class StateLocked(EngineError):  # noqa: N818 -- named for the situation
 
 
 class StateUnreadable(EngineError):  # noqa: N818 -- named for the situation
-    """A state file is cut, is not JSON, or is of a version that this program does not know."""
+    """A state file is missing though there was one, is cut, is not JSON, is another stack's, or is of a
+    version that this program does not know. `help` says what to do, where that is not the usual.
+    """
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(self, path: str, reason: str, help: str = "") -> None:  # noqa: A002 -- FleetError's name
         super().__init__(
             f"cannot read the state {path}: {reason}; nothing was changed",
-            f"the checkpoint before it is {path}.bak: compare, and copy it back if it is whole",
+            help or f"the state before the last run is {path}.bak: compare, and copy it back if it is whole",
             code="ENG004",
             exit_code=9,
         )

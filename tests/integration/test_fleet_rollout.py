@@ -332,3 +332,37 @@ def test_without_the_secrets_nothing_is_touched(bench: Bench) -> None:
     failed = bench.fleet("up", "turin", "--yes", check=exits.SITES_FAILED)
     assert "the environment has no FLEET_LCM_USER" in failed.stderr
     assert not [r for r in bench.requests() if r.get("method") == "PUT"]
+
+
+def test_a_site_that_something_else_touched_is_not_skipped(bench: Bench) -> None:
+    bench.fleet("rollout", "start", "--yes", check=exits.OK)
+    bench.fleet("refresh", "narvik", check=exits.OK)
+    bench.fleet("rollout", "start", "--yes", check=exits.OK)
+    states = {name: site["state"] for name, site in bench.status()["by_site"].items()}
+    assert states == {"turin": "skipped", "graz": "skipped", "narvik": "healthy"}
+
+
+def test_a_kept_spec_that_was_changed_is_not_rolled_out(bench: Bench) -> None:
+    bench.fault(
+        kind="operation", type="Microsoft.HybridContainerService/provisionedClusterInstances",
+        path="turin-aks", methods=["PUT"], count=1, code="OutOfMemory", message="no host has 16 GiB left",
+    )  # fmt: skip
+    bench.fleet("rollout", "start", "--yes", check=exits.SITES_FAILED)
+    kept = next((bench.workspace / "plans").glob("*/turin.json"))
+    kept.write_text(kept.read_text().replace("1.30.4", "1.29.9"))
+    failed = bench.fleet("rollout", "resume", check=exits.SITES_FAILED)
+    assert "this step is not what the rollout was started with" in failed.stderr
+    assert bench.status()["by_site"]["turin"]["failure_code"] == "ROL015"
+
+
+def test_a_site_that_left_the_inventory_is_told_and_can_be_deleted(bench: Bench) -> None:
+    bench.fleet("up", "narvik", "--yes", check=exits.OK)
+    folder = bench.workspace.parent / "fleet"
+    shutil.copytree(FACTORY, folder)
+    (folder / "sites" / "narvik.yaml").unlink()
+    bench.env["FLEET_INVENTORY"] = str(folder)
+    plan = bench.fleet("plan", check=exits.OK)
+    assert "narvik is recorded here and not in the inventory: fleet destroy narvik" in plan.stderr
+    bench.fleet("destroy", "narvik", "--yes", "--unprotect", check=exits.OK)
+    unknown = bench.fleet("destroy", "narvig", "--yes", check=exits.USAGE)
+    assert "error[ENV012]: nothing is recorded of a site 'narvig' here" in unknown.stderr

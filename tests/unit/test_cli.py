@@ -136,7 +136,7 @@ def test_unreadable_and_missing_inventories(tmp_path: Path) -> None:
             "error[ENV004]: there is no site 'gratz'\n  = help: did you mean 'graz'?",
         ),
         (("validate", "-o", "xml"), exits.USAGE, "error[ENV002]: no output format 'xml' here"),
-        (("explain", "NET00"), exits.USAGE, "there is no rule 'NET00'"),
+        (("explain", "NET00"), exits.USAGE, "error[ENV005]: there is no code 'NET00'"),
         (("render",), exits.USAGE, "error[ENV006]: name one site, or --all"),
         (("up", "graz", "--engine", "local"), exits.MISSING, "error[ENV003]: no sandbox runs here"),
         (

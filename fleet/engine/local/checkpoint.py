@@ -6,15 +6,15 @@ Field names and their omission when empty follow `sdk/go/common/apitype/core.go`
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Final
 
 from fleet.engine.local.secrets import StackSecrets
-from fleet.engine.local.values import SECRET_SIGNATURE, SIGNATURE_KEY, SealedSecret
-from fleet.ports.engine import StackRef
+from fleet.engine.local.values import SECRET_SIGNATURE, SIGNATURE_KEY, SealedSecret, mask
+from fleet.ports.engine import StackRef, StackResource
 
 DEPLOYMENT_VERSION: Final = 3
 
@@ -195,6 +195,29 @@ class Deployment:
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"a resource in it is malformed ({error!r})") from error
+
+
+def stack_resources(
+    resources: Iterable[ResourceState], pending: Iterable[PendingOperation]
+) -> tuple[StackResource, ...]:
+    """What a state has, for looking at, sorted by URN: see `fleet.ports.engine.Engine.resources`.
+
+    A resource that its successor is about to replace, or that was deleted to make way for one, is left out.
+    A create that was cut short is in: what it asked for may exist.
+    """
+    unsettled = {operation.resource.urn: operation.resource for operation in pending}
+    standing = {r.urn: r for r in resources if not r.delete and not r.pending_replacement}
+    return tuple(
+        StackResource(
+            urn=urn,
+            type=state.type,
+            name=state.name,
+            inputs=mask(state.inputs),
+            pending=urn in unsettled,
+            failed=bool(state.init_errors),
+        )
+        for urn, state in sorted((unsettled | standing).items())
+    )
 
 
 def timestamp(moment: datetime) -> str:

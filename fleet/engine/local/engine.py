@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fleet.engine.local.checkpoint import Deployment, ResourceState
+from fleet.engine.local.checkpoint import Deployment, ResourceState, stack_resources
 from fleet.engine.local.deletes import delete_states
 from fleet.engine.local.monitor import LocalEngineService, LocalMonitor
 from fleet.engine.local.provider_host import ProviderFactory
@@ -20,7 +20,15 @@ from fleet.engine.local.secrets import Passphrase, StackSecrets
 from fleet.engine.local.session import ProviderRegistry, Report, Session
 from fleet.engine.local.snapshot import Snapshot
 from fleet.engine.local.store import StateStore
-from fleet.ports.engine import EngineError, OnEvent, PassphraseError, StackResult, StackRun
+from fleet.ports.engine import (
+    EngineError,
+    OnEvent,
+    PassphraseError,
+    StackRef,
+    StackResource,
+    StackResult,
+    StackRun,
+)
 
 
 class LocalEngine:
@@ -80,9 +88,15 @@ class LocalEngine:
                 delete_states(session, session.snapshot.untouched())
             return session.report.result(run, {})
 
+    def resources(self, stack: StackRef) -> tuple[StackResource, ...]:
+        """Say what the state has, without a lock, the world or the passphrase. Raises `StateUnreadable`."""
+        state = self._store.load(stack)
+        return stack_resources(state.resources, state.pending)
+
     def _preview(self, run: StackRun, on_event: OnEvent | None) -> tuple[StackResult, bool]:
         base = self._store.load(run.stack)
         session = self._session(run, base, on_event, save=None)
+        session.report.pending = [operation.resource.urn for operation in base.pending]
         for operation in base.pending:
             session.report.event(
                 "diagnostic",
@@ -101,8 +115,9 @@ class LocalEngine:
         """A locked session whose state is saved at the end, whatever happens."""
         with self._store.lock(run.stack):
             base = self._store.load(run.stack)
+            save = self._saver(run, base)
             pending, base.pending = base.pending, []
-            session = self._session(run, base, on_event, save=self._saver(run, base))
+            session = self._session(run, base, on_event, save=save)
             if pending:
                 settle(session, pending)
             try:
@@ -134,13 +149,15 @@ class LocalEngine:
                 [(p.kind, p.resource.to_json(secrets)) for p in deployment.pending],
             )
 
-        last: list[Any] = [content(base, StackSecrets(None))]
+        before = content(base, StackSecrets(None))
+        last: list[Any] = [before]
 
         def save(deployment: Deployment, secrets: StackSecrets) -> None:
             now = content(deployment, secrets)
             # A run that changes nothing leaves the file as it is, its time included.
             if now != last[0]:
-                self._store.save(run.stack, deployment, secrets)
+                # The backup is of before the run: a checkpoint is too young to go back to.
+                self._store.save(run.stack, deployment, secrets, backup=last[0] is before)
                 last[0] = now
 
         return save
