@@ -16,7 +16,8 @@ NODE_POOL_LABEL = "fleet/node-pool"
 
 _HOURS = 2  # Terraform's limit for each of these operations: facts 1.9
 
-# Azure fills these in by itself; a refresh must not turn them into changes (facts 1.9).
+# Azure fills these in by itself; a refresh must not turn them into changes (facts 1.9). The pod network is
+# the inventory's too, and no cluster's can be changed: the engine shows an edit as ignored.
 _CONNECTED_CLUSTER_DRIFT = [
     "properties.azureHybridBenefit",
     "properties.distribution",
@@ -42,10 +43,14 @@ class ArcClusterArgs:
 
 
 class ArcCluster(pulumi.ComponentResource):
-    """Logical network, connected cluster, provisioned cluster and its further node pools.
+    """Logical network, connected cluster, provisioned cluster and the node pools besides the system pool.
 
-    The cluster has the proxy of its hosts: Azure Local gives it none of its own (facts 1.6). The list
-    of Kubernetes versions (`kubernetesVersions/default`) is Azure's to make and is not declared.
+    The cluster has the proxy of its hosts: Azure Local gives it none of its own (facts 1.6).
+
+    Before a cluster, Microsoft's own templates ask for `kubernetesVersions/default` at the custom location
+    and wait until the node image of the version is downloaded (facts 1.9). That readiness is a list in an
+    answer, which a declared resource can't wait for, so it is not declared: right after the deployment of
+    the hosts the cluster may fail until the image is there, and the same run again goes on from there.
 
     Network and cluster are protected and outlive the stack: the volumes of the site's services live on
     them. Node pools are not, because removing one is how a site shrinks.
@@ -75,7 +80,7 @@ class ArcCluster(pulumi.ComponentResource):
             _PROVISIONED_CLUSTER_DRIFT,
         )
         # Azure runs one long operation a cluster at a time (facts 1.9), hence the chain.
-        for pool in further_pools(spec):
+        for pool in agent_pools(spec):
             self.ready = arm_resource(
                 f"node-pool-{pool}",
                 f"{names.provisioned_cluster_id(spec)}/agentPools/{pool}",
@@ -103,18 +108,12 @@ class ArcCluster(pulumi.ComponentResource):
         return arm_resource(name, resource_id, body, opts)
 
 
-def first_pool(spec: SiteSpec) -> str:
-    """The pool that is made with the cluster: the first by name without a GPU, or the first of all.
+def agent_pools(spec: SiteSpec) -> list[str]:
+    """The pools besides `kubernetes.systemPool`, which is made with the cluster; sorted by name.
 
-    The others are resources of their own, which is how one can be added and removed later.
+    They are resources of their own, which is how one can be added and removed later.
     """
-    pools = spec.kubernetes.node_pools
-    return min(pools, key=lambda name: (pools[name].gpu, name))
-
-
-def further_pools(spec: SiteSpec) -> list[str]:
-    """The other pools, in the order of their names."""
-    return sorted(set(spec.kubernetes.node_pools) - {first_pool(spec)})
+    return sorted(set(spec.kubernetes.node_pools) - {spec.kubernetes.system_pool})
 
 
 def logical_network_body(spec: SiteSpec) -> dict[str, Any]:
@@ -195,7 +194,7 @@ def connected_cluster_body(spec: SiteSpec) -> dict[str, Any]:
 def provisioned_cluster_body(spec: SiteSpec) -> dict[str, Any]:
     """The cluster as Azure Local provisions it (facts 1.9)."""
     kubernetes = spec.kubernetes
-    pool = first_pool(spec)
+    pool = kubernetes.system_pool
     return {
         "extendedLocation": extended_location(names.custom_location_id(spec)),
         "properties": {
@@ -222,7 +221,10 @@ def provisioned_cluster_body(spec: SiteSpec) -> dict[str, Any]:
 
 
 def agent_pool_body(spec: SiteSpec, pool: str) -> dict[str, Any]:
-    """A further node pool. A VM size with a GPU brings it; no other field does in 2024-01-01."""
+    """A node pool besides the system pool.
+
+    A VM size with a GPU brings it; no other field does in 2024-01-01.
+    """
     return {
         "extendedLocation": extended_location(names.custom_location_id(spec)),
         "properties": _pool_profile(pool, spec.kubernetes.node_pools[pool]),

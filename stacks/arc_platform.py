@@ -3,7 +3,6 @@
 Not named `platform`: Pulumi puts this folder on the path, where it would hide the standard library's.
 """
 
-import base64
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,10 @@ from . import names
 from .arm import arm_resource, hours
 
 CONFIGURATION_NAME = "fleet"
-"""Flux's source is named as its configuration, and the rendered tree refers to the source `fleet`."""
+"""Flux's source is named as its configuration, and the rendered tree refers to the source `fleet`.
+
+Its kustomization becomes `fleet-site`: configuration, dash, kustomization.
+"""
 
 _HOURS = 1  # an extension's images come over the site's line
 _INTERVAL_SECONDS = 600
@@ -30,8 +32,9 @@ class FluxContent:
     """The OCI artifact of a site's rendered tree.
 
     `url` is `oci://host/path` without a tag, `digest` pins the manifest (`sha256:…`).
-    `ca_certificate` is the PEM text of the authority that signed the registry's certificate, when that
-    is a private one. Raises ValueError for a reference that is not pinned or not encrypted.
+    `ca_certificate` is base64 of the PEM of the authority that signed the registry's certificate, when
+    that is a private one (`fleet_stacks.registry_ca.read_ca`).
+    Raises ValueError for a reference that is not pinned or not encrypted.
     """
 
     url: str
@@ -131,8 +134,7 @@ def flux_configuration_body(spec: SiteSpec, content: FluxContent) -> dict[str, A
         "timeoutInSeconds": _TIMEOUT_SECONDS,
     }
     if content.ca_certificate is not None:
-        certificate = base64.b64encode(content.ca_certificate.encode()).decode()
-        source["tlsConfig"] = {"caCertificate": certificate}
+        source["tlsConfig"] = {"caCertificate": content.ca_certificate}
     return {
         "properties": {
             "scope": "cluster",

@@ -25,7 +25,14 @@ _NODE_GROUP_ROLES = (
     "azure-connected-machine-resource-manager",
     "reader",
 )
-"""What each node's identity may do in the resource group (facts 1.1)."""
+"""On every site; `node_group_roles` has all."""
+
+_INFRA_VMS_ROLE = "azure-stack-hci-connected-infravms"
+"""Of the quickstart template alone (facts 1.1), which is for Azure's public cloud."""
+
+# A succeeded deployment is never sent again (facts 1.2: "Deploy + Succeeded: skip"), so in the phase `deploy`
+# the mode is all that may change. What is edited later is shown as ignored, and belongs to the hosts.
+_FIXED_ONCE_DEPLOYED = ["apiVersion", "properties.arcNodeResourceIds", "properties.deploymentConfiguration"]
 
 _SOFT_DELETE_DAYS = 90  # the longest that Key Vault offers: facts 1.2, step 6
 _EDGE_DEVICE_HOURS = 2  # 10 to 40 minutes each: facts 1.2, step 4
@@ -48,9 +55,14 @@ class AzureLocalCluster(pulumi.ComponentResource):
     (facts 1.2, step 1), and azure-native refuses to create what exists. What Deploy makes by itself
     (resource bridge, custom location, storage paths) is never declared; only its ids are used.
 
-    Kept when the program or the stack goes (`protect`, `retain_on_delete`): Key Vault, witness, cluster
-    and deployment settings. Nodes that belong to a cluster can only be freed by installing them again,
-    so no run deletes these.
+    Kept when the program or the stack goes: Key Vault, witness, cluster and deployment settings
+    (`protect`, `retain_on_delete`), because nodes that belong to a cluster can only be freed by installing
+    them again; and what that cluster works with as long as it runs, which are role assignments, edge
+    devices and secrets (`retain_on_delete`). So a node that leaves the inventory keeps its rights in Azure:
+    whoever takes it out of the cluster removes them.
+
+    In the phase `deploy` an edit of the host settings changes nothing in Azure, and no secret is written
+    again: `Deploy` is not repeated (facts 1.2). In the phase `validate` both are sent whenever they differ.
 
     Going back from `deploy` to `validate` is not possible. Its preview fails, because what `deploy` added
     is protected; a run that skips the preview would first ask a deployed cluster to validate again, which
@@ -65,6 +77,7 @@ class AzureLocalCluster(pulumi.ComponentResource):
     ) -> None:
         super().__init__("fleet:azure:AzureLocalCluster", name, None, opts)
         self._spec = args.spec
+        self._deploying = args.phase == "deploy"
         self._group = azure_native.resources.ResourceGroup.get(
             "resource-group", names.resource_group_id(args.spec), opts=self._child()
         )
@@ -81,6 +94,7 @@ class AzureLocalCluster(pulumi.ComponentResource):
             self._kept(
                 [cluster, *devices, *group_roles, *vault_roles, *secrets],
                 custom_timeouts=hours(_DEPLOYMENT_HOURS[args.phase]),
+                ignore_changes=_FIXED_ONCE_DEPLOYED if self._deploying else None,
             ),
         )
         self.register_outputs(
@@ -96,13 +110,22 @@ class AzureLocalCluster(pulumi.ComponentResource):
         depends_on: Sequence[pulumi.Resource] = (),
         *,
         custom_timeouts: pulumi.CustomTimeouts | None = None,
-        ignore_changes: list[str] | None = None,
     ) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(
-            parent=self,
-            depends_on=list(depends_on),
-            custom_timeouts=custom_timeouts,
-            ignore_changes=ignore_changes,
+            parent=self, depends_on=list(depends_on), custom_timeouts=custom_timeouts
+        )
+
+    def _needed(
+        self,
+        depends_on: Sequence[pulumi.Resource] = (),
+        *,
+        custom_timeouts: pulumi.CustomTimeouts | None = None,
+        ignore_changes: list[str] | None = None,
+    ) -> pulumi.ResourceOptions:
+        """Options of what a running cluster works with: it may leave the stack, and stays in Azure."""
+        return pulumi.ResourceOptions.merge(
+            self._child(depends_on, custom_timeouts=custom_timeouts),
+            pulumi.ResourceOptions(retain_on_delete=True, ignore_changes=ignore_changes),
         )
 
     def _kept(
@@ -110,11 +133,12 @@ class AzureLocalCluster(pulumi.ComponentResource):
         depends_on: Sequence[pulumi.Resource] = (),
         *,
         custom_timeouts: pulumi.CustomTimeouts | None = None,
+        ignore_changes: list[str] | None = None,
     ) -> pulumi.ResourceOptions:
-        """Options of what no run may delete."""
+        """Options of what no run may delete: it doesn't leave the stack unasked either."""
         return pulumi.ResourceOptions.merge(
-            self._child(depends_on, custom_timeouts=custom_timeouts),
-            pulumi.ResourceOptions(protect=True, retain_on_delete=True),
+            self._needed(depends_on, custom_timeouts=custom_timeouts, ignore_changes=ignore_changes),
+            pulumi.ResourceOptions(protect=True),
         )
 
     def _machine(self, node: Node) -> azure_native.hybridcompute.Machine:
@@ -162,7 +186,7 @@ class AzureLocalCluster(pulumi.ComponentResource):
         on_vault = []
         for node_name, machine in machines.items():
             principal = machine.identity.apply(_principal)
-            for role in _NODE_GROUP_ROLES:
+            for role in node_group_roles(spec):
                 in_group.append(self._assign(node_name, principal, role, group, machine))
             on_vault.append(
                 self._assign(node_name, principal, "key-vault-secrets-user", names.key_vault_id(spec), vault)
@@ -183,7 +207,7 @@ class AzureLocalCluster(pulumi.ComponentResource):
             principal_type="ServicePrincipal",
             role_definition_id=definition,
             scope=scope,
-            opts=self._child([after]),
+            opts=self._needed([after]),
         )
 
     def _edge_devices(self, roles: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:
@@ -191,7 +215,7 @@ class AzureLocalCluster(pulumi.ComponentResource):
         devices: list[pulumi.Resource] = []
         for node in self._spec.azure_local.nodes:
             device_id = names.extension_of(names.machine_id(self._spec, node), names.EDGE_DEVICE, "default")
-            opts = self._child([*roles, *devices[-1:]], custom_timeouts=hours(_EDGE_DEVICE_HOURS))
+            opts = self._needed([*roles, *devices[-1:]], custom_timeouts=hours(_EDGE_DEVICE_HOURS))
             body = {"kind": "HCI", "properties": {}}
             devices.append(arm_resource(f"edge-device-{node.name}", device_id, body, opts))
         return devices
@@ -244,8 +268,9 @@ class AzureLocalCluster(pulumi.ComponentResource):
             resource_group_name=self._spec.azure.resource_group,
             properties={"value": value, "content_type": "text/plain; charset=utf-8; encoding=base64"},
             tags=names.tags(self._spec),
-            # Written once: Azure Local rotates these itself, and a preview must not need the value.
-            opts=self._child([vault], ignore_changes=["properties.value"]),
+            # Until the deployment, a wrong value can be put right. Then Azure Local has the accounts, so
+            # that a plan needs no value and a change would reach the vault only (docs/adr/0004).
+            opts=self._needed([vault], ignore_changes=["properties.value"] if self._deploying else None),
         )
 
     def _witness_key(self, account: azure_native.storage.StorageAccount) -> pulumi.Output[str]:
@@ -258,6 +283,16 @@ class AzureLocalCluster(pulumi.ComponentResource):
             opts=pulumi.InvokeOptions(parent=self),
         )
         return pulumi.Output.secret(listing.keys).apply(lambda keys: base64_of(keys[0]["value"]))
+
+
+def node_group_roles(spec: SiteSpec) -> tuple[str, ...]:
+    """What each node's identity may do in the resource group: roles of the catalogue (facts 1.1).
+
+    Not the quickstart's extra role with disconnected operations: nothing says that they have it.
+    """
+    if spec.connectivity.mode == "disconnected":
+        return _NODE_GROUP_ROLES
+    return (*_NODE_GROUP_ROLES, _INFRA_VMS_ROLE)
 
 
 def _principal(identity: azure_native.hybridcompute.outputs.IdentityResponse | None) -> str:

@@ -21,9 +21,8 @@ class BootstrapSecrets:
 def read_bootstrap_secrets() -> BootstrapSecrets:
     """The accounts from the stack's secret configuration, `fleet:localAdmin` and `fleet:lcmUser`.
 
-    A preview needs neither: a missing value is an unknown there, and an existing secret keeps the value
-    that it has. Raises `StackError` naming what is missing when resources would be changed, before
-    anything is.
+    A preview needs neither: a missing value is an unknown there.
+    Raises `StackError` naming what is missing when resources would be changed, before anything is.
     """
     config = pulumi.Config("fleet")
     values = {key: config.get_secret(key) for key in _CONFIG_KEYS}

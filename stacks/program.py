@@ -29,15 +29,33 @@ class LeftOut:
 
 def left_out(spec: SiteSpec, phase: Phase, content: FluxContent | None) -> tuple[LeftOut, ...]:
     """What `declare_site` does not declare for these arguments, and why. Pure."""
-    found = []
+    found = [
+        LeftOut(
+            "audit log of the Key Vault, and the storage account for diagnostics",
+            "the inventory has no field for where an organisation keeps its audit logs (facts 1.2, step 6)",
+        )
+    ]
     disconnected = spec.connectivity.mode == "disconnected"
     if spec.azure_local.witness is not None and disconnected:
         found.append(
             LeftOut("cloud witness", "a disconnected site does not reach a storage account in Azure")
         )
+    if disconnected:
+        found.append(
+            LeftOut(
+                "the nodes' role Azure Stack HCI Connected InfraVMs",
+                "only Azure's public cloud is known to have it",
+            )
+        )
     if phase == "validate":
         found.append(LeftOut("AKS cluster, Arc extensions and Flux", "the phase is validate"))
         return tuple(found)
+    found.append(
+        LeftOut(
+            "waiting for the node image of the Kubernetes version",
+            "a declared resource can't wait for it: where the cluster fails for it, run the same again",
+        )
+    )
     if disconnected:
         found.append(
             LeftOut(

@@ -10,6 +10,7 @@ from fleet.model.site import SiteSpec
 from .deployment_settings import Phase
 from .errors import StackError
 from .program import FluxContent, SiteProgram
+from .registry_ca import read_ca
 
 _SHOWN_ERRORS = 10
 
@@ -69,17 +70,6 @@ def _content(config: pulumi.Config, spec: SiteSpec, folder: Path) -> FluxContent
     if url is None or digest is None:
         raise StackError("fleet:contentUrl and fleet:contentDigest are set together, or not at all")
     try:
-        return FluxContent(url, digest, _ca_certificate(spec, folder))
+        return FluxContent(url, digest, read_ca(folder if folder.is_dir() else folder.parent, spec))
     except ValueError as error:
         raise StackError(f"fleet:contentUrl, fleet:contentDigest: {error}") from None
-
-
-def _ca_certificate(spec: SiteSpec, folder: Path) -> str | None:
-    if spec.registry is None or spec.registry.ca_file is None:
-        return None
-    base = folder if folder.is_dir() else folder.parent
-    path = base / spec.registry.ca_file
-    try:
-        return path.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise StackError(f"registry.caFile: {path} can't be read as PEM: {error}") from None

@@ -9,7 +9,6 @@ from fleet.model.site import SiteSpec
 from fleet.plan.site_plan import PlannedChange, SitePlan, file_changes, file_digests
 from fleet.ports.engine import (
     Engine,
-    EngineError,
     OnEvent,
     Op,
     ResourceChange,
@@ -73,7 +72,7 @@ class SiteApplier:
         try:
             result = self.engine.preview(self._run(spec, "deploy", content, secrets=False), self.on_event)
             error = f"{result.error.code}: {result.error.message}" if result.error else None
-        except EngineError as failure:
+        except FleetError as failure:
             return SitePlan(
                 spec.name, spec.ring, spec.digest, content.artifact.digest, files=files, error=str(failure)
             )
@@ -103,8 +102,6 @@ class SiteApplier:
             return StepOutcome(
                 False, error.code, f"{error.message}; {error.help}" if error.help else error.message
             )
-        except EngineError as error:
-            return StepOutcome(False, type(error).__name__, str(error))
         return StepOutcome(False, "ROL001", f"there is no step of the kind {kind!r}")
 
     def publish(self, spec: SiteSpec, content: SiteContent) -> StepOutcome:

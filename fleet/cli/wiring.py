@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,7 +120,13 @@ class Parts:
     def applier(self) -> SiteApplier:
         """What plans and applies sites. Raises `FleetError` when the engine can't be had."""
         artifacts = self.workspace.artifacts if self.engine == "local" else self.workspace.outbox
-        return SiteApplier(self._engine(), artifacts, HostSecrets(self.inventory), program_of)
+        program = partial(program_of, self.folder)
+        return SiteApplier(self._engine(), artifacts, HostSecrets(self.folder), program)
+
+    @property
+    def folder(self) -> Path:
+        """The inventory's folder, also where its fleet.yaml itself was named."""
+        return self.inventory if self.inventory.is_dir() else self.inventory.parent
 
     def _engine(self) -> Engine:
         if self.engine == "local":
@@ -162,11 +168,17 @@ class Parts:
             )
 
 
-def program_of(spec: SiteSpec, phase: Phase, url: str, digest: str) -> Callable[[], None]:
-    """The site's Pulumi program."""
+def program_of(folder: Path, spec: SiteSpec, phase: Phase, url: str, digest: str) -> Callable[[], None]:
+    """The site's Pulumi program. Raises `FleetError` (STK001) when the registry's CA file can't be used."""
+    from fleet_stacks.errors import StackError
     from fleet_stacks.program import FluxContent, SiteProgram
+    from fleet_stacks.registry_ca import read_ca
 
-    program: Callable[[], None] = SiteProgram(spec, phase, FluxContent(url, digest))
+    try:
+        content = FluxContent(url, digest, read_ca(folder, spec))
+    except StackError as error:
+        raise FleetError("STK001", str(error), "name a PEM file of certificates beside fleet.yaml") from error
+    program: Callable[[], None] = SiteProgram(spec, phase, content)
     return program
 
 

@@ -4,10 +4,14 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pulumi
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime import mocks
@@ -175,6 +179,19 @@ def factory_sites() -> dict[str, SiteSpec]:
     inventory, diagnostics = read_inventory(FACTORY)
     assert inventory is not None, diagnostics
     return {site.name: site.spec for site in inventory.sites}
+
+
+def certificate_pem(name: str = "Factory Root CA") -> str:
+    """A certificate as PEM text."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    certificate = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2036, 1, 1, tzinfo=UTC))
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
 def changed(spec: SiteSpec, **sections: dict[str, Any]) -> SiteSpec:

@@ -2,10 +2,13 @@
 
 import pulumi
 import pytest
+import yaml
 from stacks_recorder import changed, factory_sites
 
+from fleet.render.tree import render_site
 from fleet_stacks import names
-from fleet_stacks.arc_cluster import agent_pool_body, first_pool, further_pools, virtual_switch
+from fleet_stacks.arc_cluster import agent_pool_body, agent_pools, provisioned_cluster_body, virtual_switch
+from fleet_stacks.arc_platform import CONFIGURATION_NAME, FluxContent, flux_configuration_body
 from fleet_stacks.arm import arm_resource
 from fleet_stacks.deployment_settings import deployment_settings_body
 
@@ -120,13 +123,32 @@ def test_the_phase_is_the_only_difference_between_validate_and_deploy() -> None:
     assert {key for key in deploy if validate[key] != deploy[key]} == {"deploymentMode"}
 
 
-def test_the_first_pool_has_no_gpu_and_every_pool_is_made_once() -> None:
-    assert (first_pool(GRAZ), further_pools(GRAZ)) == ("agents", ["inference"])
+def test_the_cluster_is_made_with_the_system_pool_and_every_pool_is_made_once() -> None:
     pools = GRAZ.model_dump(mode="json", by_alias=True)["kubernetes"]["nodePools"]
-    gpu_first = changed(GRAZ, kubernetes={"nodePools": {"aaa": pools["inference"], "zzz": pools["agents"]}})
-    assert (first_pool(gpu_first), further_pools(gpu_first)) == ("zzz", ["aaa"])
-    only_gpu = changed(GRAZ, kubernetes={"nodePools": {"inference": pools["inference"]}})
-    assert (first_pool(only_gpu), further_pools(only_gpu)) == ("inference", [])
+    # Neither the first by name nor the first that is written decides.
+    names_of_pools = {"aaa": pools["agents"], "zzz": pools["agents"], "bbb": pools["inference"]}
+    spec = changed(GRAZ, kubernetes={"systemPool": "zzz", "nodePools": names_of_pools})
+    inline = provisioned_cluster_body(spec)["properties"]["agentPoolProfiles"]
+    assert [pool["name"] for pool in inline] == ["zzz"]
+    assert agent_pools(spec) == ["aaa", "bbb"]
+    alone = changed(GRAZ, kubernetes={"systemPool": "zzz", "nodePools": {"zzz": pools["agents"]}})
+    assert agent_pools(alone) == []
+
+
+def test_flux_makes_the_source_that_the_rendered_parts_refer_to() -> None:
+    content = FluxContent("oci://registry.example/fleet/graz", "sha256:" + "5" * 64)
+    flux = flux_configuration_body(GRAZ, content)["properties"]
+    tree = render_site(GRAZ).files
+    (name, kustomization) = next(iter(flux["kustomizations"].items()))
+    folder = kustomization["path"].removeprefix("./")
+    assert f"{folder}/kustomization.yaml" in tree
+    parts = [part for part in yaml.safe_load_all(tree[f"{folder}/parts.yaml"]) if part]
+    assert parts
+    for part in parts:
+        assert part["spec"]["sourceRef"] == {"kind": flux["sourceKind"], "name": CONFIGURATION_NAME}
+        # A source reference without a namespace is to the Kustomization's own.
+        assert part["metadata"]["namespace"] == flux["namespace"] == "flux-system"
+        assert part["metadata"]["name"] != f"{CONFIGURATION_NAME}-{name}", "that is Azure's own"
 
 
 def test_a_node_carries_the_label_that_workloads_select() -> None:

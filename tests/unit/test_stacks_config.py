@@ -1,5 +1,6 @@
 """From a stack's configuration to its program, and what is refused on the way."""
 
+import base64
 import runpy
 import shutil
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pulumi
 import pytest
 import yaml
-from stacks_recorder import CONTENT, FACTORY, SECRETS, factory_sites, record
+from stacks_recorder import CONTENT, FACTORY, SECRETS, certificate_pem, factory_sites, record
 
 from fleet_stacks.errors import StackError
 from fleet_stacks.program import SiteProgram
@@ -61,7 +62,7 @@ def test_an_inventory_with_an_error_declares_nothing(tmp_path: Path) -> None:
         program("turin", tmp_path, inventory="fleet")
 
 
-def test_a_ca_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_ca_file_that_cant_be_used_is_named(tmp_path: Path) -> None:
     shutil.copytree(FACTORY, tmp_path / "fleet")
     site = tmp_path / "fleet" / "sites" / "graz.yaml"
     host = "host: registry.graz.factory.example"
@@ -70,8 +71,13 @@ def test_a_ca_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(StackError, match=r"ca\.pem"):
         program("graz", tmp_path, inventory="fleet", **settings)
     (tmp_path / "fleet" / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
-    content = program("graz", tmp_path, inventory="fleet", **settings).content
-    assert content is not None and content.ca_certificate == "-----BEGIN CERTIFICATE-----\n"
+    with pytest.raises(StackError, match=r"ca\.pem"):
+        program("graz", tmp_path, inventory="fleet", **settings)
+    pem = certificate_pem()
+    (tmp_path / "fleet" / "ca.pem").write_text(pem)
+    for inventory in ("fleet", "fleet/fleet.yaml"):
+        content = program("graz", tmp_path, inventory=inventory, **settings).content
+        assert content is not None and content.ca_certificate == base64.b64encode(pem.encode()).decode()
 
 
 def test_the_script_that_pulumi_runs_declares_the_site() -> None:

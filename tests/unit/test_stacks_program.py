@@ -22,7 +22,7 @@ from stacks_recorder import (
 from fleet.model.site import SiteSpec
 from fleet_stacks import names
 from fleet_stacks.errors import StackError
-from fleet_stacks.program import FluxContent, SiteProgram, left_out
+from fleet_stacks.program import FluxContent, Phase, SiteProgram, left_out
 
 SITES = factory_sites()
 TURIN, GRAZ, NARVIK = SITES["turin"], SITES["graz"], SITES["narvik"]
@@ -47,6 +47,7 @@ def test_a_connected_pilot_is_declared_whole() -> None:
         "hci-provider-azure-connected-machine-resource-manager",
         "turin-n1-azure-stack-hci-device-management",
         "turin-n1-azure-connected-machine-resource-manager",
+        "turin-n1-azure-stack-hci-connected-infravms",
         "turin-n1-reader",
         "turin-n1-key-vault-secrets-user",
         "edge-device-turin-n1",
@@ -128,12 +129,11 @@ def test_flux_pulls_by_digest_from_the_sites_registry_where_it_has_one() -> None
 
 
 def test_the_registrys_private_ca_is_given_to_flux() -> None:
-    pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
-    content = FluxContent(CONTENT.url, CONTENT.digest, pem)
+    content = FluxContent(CONTENT.url, CONTENT.digest, "LS0tLS1CRUdJTg==")
     source = (
         record(GRAZ, content=content).resources["flux-configuration"].inputs["properties"]["ociRepository"]
     )
-    assert base64.b64decode(source["tlsConfig"]["caCertificate"]).decode() == pem
+    assert source["tlsConfig"] == {"caCertificate": "LS0tLS1CRUdJTg=="}
     assert "insecure" not in source
 
 
@@ -181,11 +181,13 @@ def test_secrets_are_secret_and_encoded() -> None:
         others = [r.inputs for r in recording.resources.values() if r.name != secret.name]
         assert encoded not in str(others) and encoded not in str(recording.outputs)
         assert secret.ignore_changes == ("properties.value",)
+        assert record(GRAZ, "validate").resources[secret.name].ignore_changes == ()
     assert recording.calls == ["azure-native:storage:listStorageAccountKeys"]
 
 
-def test_a_preview_needs_no_secret_and_asks_azure_for_none() -> None:
-    recording = record(GRAZ, preview=True, secrets={})
+@pytest.mark.parametrize("phase", ["validate", "deploy"])
+def test_a_preview_needs_no_secret_and_asks_azure_for_none(phase: Phase) -> None:
+    recording = record(GRAZ, phase, preview=True, secrets={})
     assert recording.calls == []
     for name in ("LocalAdminCredential", "AzureStackLCMUserCredential", "WitnessStorageKey"):
         value = recording.resources[f"secret-{name}"].inputs["properties"]["value"]
@@ -208,7 +210,7 @@ def test_an_empty_configuration_names_both_secrets() -> None:
 def test_role_assignments_have_stable_names_of_their_own() -> None:
     first, second = record(GRAZ).resources, record(GRAZ).resources
     assignments = {n: r.inputs for n, r in first.items() if r.type.endswith(":RoleAssignment")}
-    assert len(assignments) == 1 + 4 * len(GRAZ.azure_local.nodes)
+    assert len(assignments) == 1 + 5 * len(GRAZ.azure_local.nodes)
     guids = {name: inputs["roleAssignmentName"] for name, inputs in assignments.items()}
     assert len(set(guids.values())) == len(guids)
     assert guids == {name: second[name].inputs["roleAssignmentName"] for name in guids}
@@ -223,8 +225,7 @@ def test_role_assignments_have_stable_names_of_their_own() -> None:
 
 def test_what_must_not_be_lost_is_protected() -> None:
     resources = record(GRAZ).resources
-    kept = {name for name, item in resources.items() if item.retain}
-    assert kept == {
+    kept = {
         "key-vault",
         "witness",
         "cluster",
@@ -234,6 +235,13 @@ def test_what_must_not_be_lost_is_protected() -> None:
         "provisioned-cluster",
     }
     assert {name for name, item in resources.items() if item.protect} == {*kept, "flux-configuration"}
+    # What a cluster works with may leave the stack, and must not leave the cluster that goes on running.
+    needed = {
+        name
+        for name, item in resources.items()
+        if item.type.endswith(":RoleAssignment") or name.startswith(("edge-device-", "secret-"))
+    }
+    assert {name for name, item in resources.items() if item.retain} == kept | needed
 
 
 def test_long_operations_have_hours() -> None:
@@ -248,8 +256,33 @@ def test_what_azure_fills_in_is_no_change() -> None:
     resources = record(TURIN).resources
     assert "properties.provisioningState" in resources["connected-cluster"].ignore_changes
     assert "identity" in resources["connected-cluster"].ignore_changes
-    assert "properties.networkProfile.podCidr" in resources["provisioned-cluster"].ignore_changes
-    assert resources["deployment"].ignore_changes == (), "a corrected inventory must reach Deploy"
+    cluster = resources["provisioned-cluster"]
+    assert "properties.networkProfile.podCidr" in cluster.ignore_changes
+    sent = cluster.inputs["properties"]["networkProfile"]["podCidr"]
+    assert sent == str(TURIN.kubernetes.pod_cidr), "only what is sent can be shown to differ"
+
+
+def test_only_the_mode_of_a_deployment_changes_once_it_is_deployed() -> None:
+    for spec in SITES.values():
+        deployment = record(spec).resources["deployment"]
+        assert set(deployment.ignore_changes) == {
+            "apiVersion",
+            "properties.arcNodeResourceIds",
+            "properties.deploymentConfiguration",
+        }
+        rest = set(deployment.inputs["properties"]) - {"arcNodeResourceIds", "deploymentConfiguration"}
+        assert rest == {"deploymentMode", "operationType"}, "what else is sent could be sent again"
+        assert record(spec, "validate").resources["deployment"].ignore_changes == ()
+
+
+def test_the_quickstarts_extra_role_is_not_expected_of_a_disconnected_site() -> None:
+    role = "azure-stack-hci-connected-infravms"
+    given = record(TURIN).resources[f"turin-n1-{role}"].inputs
+    assert given["roleDefinitionId"].endswith("/c99c945f-8bd1-4fb1-a903-01460aae6068")
+    assert given["scope"] == names.resource_group_id(TURIN)
+    recording = record(NARVIK)
+    assert not [name for name in recording.resources if name.endswith(role)]
+    assert any("Connected InfraVMs" in item["what"] for item in recording.outputs["leftOut"])
 
 
 def test_taggable_resources_say_whose_they_are() -> None:
@@ -292,10 +325,15 @@ def test_site_program_travels_to_another_process() -> None:
     assert set(record(GRAZ, program=copy).resources) == set(record(GRAZ, "validate").resources)
 
 
-def test_left_out_is_empty_for_a_site_that_gets_everything() -> None:
+def test_what_no_site_gets_is_said_of_every_site() -> None:
     network = TURIN.model_dump(mode="json", by_alias=True)["kubernetes"]["network"]
     spec = changed(TURIN, kubernetes={"network": {**network, "loadBalancer": None}})
-    assert left_out(spec, "deploy", CONTENT) == ()
+    always = ["audit log of the Key Vault, and the storage account for diagnostics"]
+    image = "waiting for the node image of the Kubernetes version"
+    assert [item.what for item in left_out(spec, "deploy", CONTENT)] == [*always, image]
+    for any_site in SITES.values():
+        assert {item.what for item in left_out(any_site, "deploy", None)} >= {*always, image}
+        assert {item.what for item in left_out(any_site, "validate", None)} >= {*always}
 
 
 def test_no_module_hides_one_of_pythons() -> None:
