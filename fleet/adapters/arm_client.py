@@ -7,9 +7,9 @@ Rules followed: ARM's asynchronous operations (Azure-AsyncOperation first, then 
 import json
 import random
 import re
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +18,16 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from fleet.diagnostics.diagnostic import FleetError
+from fleet.adapters.arm_errors import (
+    ArmError,
+    error_body,
+    failure,
+    is_certificate_problem,
+    no_answer,
+    tls_context,
+)
+
+__all__ = ["OPERATION_TIMEOUT", "ArmClient", "ArmError", "JsonObject", "RetryPolicy"]
 
 JsonObject = dict[str, Any]
 
@@ -32,32 +41,6 @@ _BUSY = "AnotherOperationInProgress"
 _ENDED_WELL = "succeeded"
 _ENDED_BADLY = frozenset({"failed", "canceled", "cancelled"})
 _MAX_PAGES = 10_000
-_EXIT_CREDENTIAL = 11
-_HINTS = {
-    401: "the credential was not accepted: sign in again, or look at which tenant it belongs to",
-    403: "the identity lacks a role at this scope; a new role assignment can take minutes to count",
-    429: "Azure limits the rate of requests: run with less parallelism, or again later",
-}
-
-
-class ArmError(FleetError):
-    """An answer from Azure that is an error, or none at all.
-
-    `status` is the HTTP status; 200 where an accepted operation ended in failure, 0 where no answer
-    came (connection, certificate, timeout). `code` is ARM's own; `request_id` is for Microsoft support.
-    """
-
-    def __init__(self, status: int, code: str, message: str, request_id: str | None = None) -> None:
-        where = ", ".join(filter(None, [f"HTTP {status}" if status else "", code]))
-        support = f"; request id {request_id}" if request_id else ""
-        super().__init__(
-            code,
-            f"{message.rstrip('.')} ({where}{support})",
-            _HINTS.get(status, ""),
-            _EXIT_CREDENTIAL if status == 401 else 1,
-        )
-        self.status = status
-        self.request_id = request_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +90,7 @@ class ArmClient:
         self._sleep, self._clock, self._jitter = sleep, clock, jitter
         self._poll_floor = poll_floor
         self._http = httpx.Client(
-            verify=_tls_context(ca_file),
+            verify=tls_context(ca_file),
             timeout=request_timeout,
             follow_redirects=False,
             transport=transport,
@@ -134,11 +117,14 @@ class ArmClient:
         return _object(self._send("GET", self._url(path), api_version))
 
     def find(self, path: str, api_version: str) -> JsonObject | None:
-        """The resource at `path`, or None where it (or what it lives in) does not exist."""
+        """The resource at `path`, or None where Azure says that it, or what it lives in, does not exist.
+
+        Any other 404, e.g. of a subscription that the identity cannot see, is an `ArmError`.
+        """
         try:
             return self.get(path, api_version)
         except ArmError as error:
-            if error.status == 404:
+            if error.means_gone:
                 return None
             raise
 
@@ -178,10 +164,11 @@ class ArmClient:
         try:
             answer = self._begin("DELETE", url, api_version, None, deadline)
         except ArmError as error:
-            if error.status == 404:
+            if error.means_gone:
                 return
             raise
-        self._wait(answer, url, api_version, deadline)
+        with _accepted():
+            self._wait(answer, url, api_version, deadline)
 
     def post(
         self,
@@ -194,7 +181,8 @@ class ArmClient:
         """Run an action and return its answer ({} for none), waiting where it is a long one."""
         deadline = self._clock() + timeout
         answer = self._begin("POST", self._url(path), api_version, body, deadline)
-        result = self._wait(answer, None, api_version, deadline)
+        with _accepted():
+            result = self._wait(answer, None, api_version, deadline)
         return _object(result) if result is not None else {}
 
     def _change(
@@ -203,12 +191,13 @@ class ArmClient:
         deadline = self._clock() + timeout
         url = self._url(path)
         answer = self._begin(method, url, api_version, body, deadline)
-        last = self._wait(answer, url, api_version, deadline)
-        if last is not answer or not answer.content:
-            last = self._send("GET", url, api_version)
-        if _state(last) in _ENDED_BADLY:
-            raise _failure(200, _object(last), last, f"provisioningState is {_state(last)}")
-        return _object(last)
+        with _accepted():
+            last = self._wait(answer, url, api_version, deadline)
+            if last is not answer or not answer.content:
+                last = self._send("GET", url, api_version)
+            if _state(last) in _ENDED_BADLY:
+                raise failure(200, _object(last), last, f"provisioningState is {_state(last)}")
+            return _object(last)
 
     def _begin(
         self, method: str, url: str, api_version: str, body: JsonObject | None, deadline: float
@@ -250,7 +239,7 @@ class ArmClient:
             if status == _ENDED_WELL:
                 return answer
             if status in _ENDED_BADLY:
-                raise _failure(200, body, answer, f"the operation ended as {body.get('status')}")
+                raise failure(200, body, answer, f"the operation ended as {body.get('status')}")
 
     def _follow_location(self, url: str, answer: httpx.Response, deadline: float) -> httpx.Response:
         while True:
@@ -307,8 +296,8 @@ class ArmClient:
                 raise ArmError(0, "InvalidPath", f"not a resource path: {error}") from None
             except httpx.HTTPError as error:
                 begun = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-                if last or _is_certificate_problem(error) or (method == "POST" and begun):
-                    raise _no_answer(error, self._endpoint) from None
+                if last or is_certificate_problem(error) or (method == "POST" and begun):
+                    raise no_answer(error, self._endpoint) from None
                 self._sleep(self._backoff(attempt))
                 continue
             if answer.is_success:
@@ -316,7 +305,7 @@ class ArmClient:
             wait = _retry_after(answer)
             retried = _SAFE_FOR_POST if method == "POST" else _RETRIED
             if last or answer.status_code not in retried or (wait or 0) > self._retry.longest_wait:
-                raise _failure(answer.status_code, _error_body(answer), answer, f"{method} was refused")
+                raise failure(answer.status_code, error_body(answer), answer, f"{method} was refused")
             self._sleep(self._backoff(attempt) if wait is None else wait)
         raise AssertionError("a request is attempted at least once")
 
@@ -338,24 +327,14 @@ class ArmClient:
         return url
 
 
-def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
+@contextmanager
+def _accepted() -> Iterator[None]:
+    """Around what follows a change that Azure took on: its errors say so."""
     try:
-        return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-    except (OSError, ssl.SSLError) as error:
-        raise ArmError(0, "CaFileUnusable", f"the CA file '{ca_file}' cannot be used: {error}") from None
-
-
-def _is_certificate_problem(error: httpx.HTTPError) -> bool:
-    return "CERTIFICATE_VERIFY_FAILED" in str(error)
-
-
-def _no_answer(error: httpx.HTTPError, endpoint: str) -> ArmError:
-    if _is_certificate_problem(error):
-        message = (
-            f"the certificate of {endpoint} cannot be verified; give the CA file of its issuer ({error})"
-        )
-        return ArmError(0, "CertificateNotTrusted", message)
-    return ArmError(0, "ConnectionFailed", f"no answer from {endpoint}: {str(error) or type(error).__name__}")
+        yield
+    except ArmError as error:
+        error.accepted = True
+        raise
 
 
 def _retry_after(answer: httpx.Response) -> float | None:
@@ -378,33 +357,8 @@ def _object(answer: httpx.Response) -> JsonObject:
     return body
 
 
-def _error_body(answer: httpx.Response) -> JsonObject:
-    try:
-        body = answer.json()
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
-def _failure(status: int, body: JsonObject, answer: httpx.Response, otherwise: str) -> ArmError:
-    """The error in an ARM body: its message, and those of its details."""
-    error = body.get("error")
-    error = error if isinstance(error, dict) else {}
-    messages = [str(error.get("message") or otherwise)]
-    for detail in error.get("details") or ():
-        if isinstance(detail, dict) and detail.get("message"):
-            messages.append(str(detail["message"]))
-    path = answer.request.url.path
-    return ArmError(
-        status,
-        str(error.get("code") or "Unknown"),
-        f"{' / '.join(messages)} [{answer.request.method} {path}]",
-        answer.headers.get("x-ms-request-id"),
-    )
-
-
 def _state(answer: httpx.Response) -> str:
-    properties = _error_body(answer).get("properties")
+    properties = error_body(answer).get("properties")
     return str(properties.get("provisioningState") or "").lower() if isinstance(properties, dict) else ""
 
 

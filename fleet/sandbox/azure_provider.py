@@ -13,10 +13,12 @@ from pulumi.runtime.proto import plugin_pb2
 from pulumi.runtime.proto import provider_pb2 as pb
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
-from fleet.adapters.arm_client import OPERATION_TIMEOUT, ArmError
+from fleet.adapters.arm_client import OPERATION_TIMEOUT
+from fleet.adapters.arm_errors import ArmError
 from fleet.engine.local.diff import matches, parse_path, property_changes
 from fleet.engine.local.provider_host import ERROR_CODE_METADATA, InitFailure, abort_init_failed
 from fleet.engine.local.values import (
+    SealedSecret,
     Secret,
     annotate_secrets,
     from_struct,
@@ -49,11 +51,11 @@ _STATUS = {
 class Arm(Protocol):
     """What this provider needs of an ARM client: each call waits for a long-running operation to end.
 
-    Every method raises `fleet.adapters.arm_client.ArmError`.
+    Every method raises `fleet.adapters.arm_errors.ArmError`.
     """
 
     def find(self, path: str, api_version: str) -> dict[str, Any] | None:
-        """Read a resource, or None if it does not exist."""
+        """Read a resource, or None if Azure says that it does not exist (`ArmError.means_gone`)."""
         ...
 
     def put(
@@ -177,8 +179,8 @@ class AzureNativeProvider(ResourceProviderServicer):
                 context,
                 grpc.StatusCode.ALREADY_EXISTS,
                 "AlreadyExists",
-                f"cannot create already existing resource '{resource_id}'; nothing is taken over silently: "
-                "delete it, or give this one another name",
+                f"'{resource_id}' exists already and is not this stack's; taking over what exists is not "
+                "built yet: find out whose it is, or give this one another name",
             )
         try:
             response = arm.put(
@@ -206,18 +208,24 @@ class AzureNativeProvider(ResourceProviderServicer):
             return pb.ReadResponse()
         outputs = annotate_secrets(type_.to_outputs(response, version), inputs)
         resource_id = response.get("id") or request.id
-        provisioning = _provisioning_state(response)
-        if provisioning != "Succeeded":
-            failure = InitFailure(resource_id, outputs, (f"its provisioningState is {provisioning}",))
-            abort_init_failed(context, failure, "NotSucceeded", failure.reasons[0])
         if not inputs:
             inputs = dict(type_.id_parameters(resource_id))
-        elif state:
-            inputs = _overlay(inputs, state, outputs)
+        else:
+            inputs = _overlay(inputs, state, outputs) if state else _as_found(inputs, outputs)
+        provisioning = _provisioning_state(response)
+        if provisioning != "Succeeded":
+            reason = f"its provisioningState is {provisioning}"
+            abort_init_failed(
+                context, InitFailure(resource_id, outputs, (reason,), inputs), "NotSucceeded", reason
+            )
         return pb.ReadResponse(id=resource_id, properties=to_struct(outputs), inputs=to_struct(inputs))
 
     def Update(self, request: pb.UpdateRequest, context: _Context) -> pb.UpdateResponse:  # noqa: N802
-        """Put the whole resource again."""
+        """Put the whole resource again.
+
+        What Azure took on and then failed at is told with what was sent, as azure-native does with a partial
+        update: the state must not go on saying what was sent the time before.
+        """
         type_ = _type_of(request.urn, context)
         inputs = from_struct(request.news)
         if request.preview:
@@ -230,7 +238,13 @@ class AzureNativeProvider(ResourceProviderServicer):
                 request.id, version, type_.to_body(plain), timeout=request.timeout or OPERATION_TIMEOUT
             )
         except ArmError as error:
-            _fail_arm(context, error)
+            if not error.accepted:
+                _fail_arm(context, error)
+            there = _found_or_none(arm, request.id, version)
+            before = from_struct(request.olds)
+            outputs = annotate_secrets(type_.to_outputs(there, version), inputs) if there else before
+            partial = InitFailure(request.id, outputs, (error.message,), inputs)
+            abort_init_failed(context, partial, error.code, error.message)
         outputs = annotate_secrets(type_.to_outputs(response, version), inputs)
         return pb.UpdateResponse(properties=to_struct(outputs))
 
@@ -287,14 +301,11 @@ class AzureNativeProvider(ResourceProviderServicer):
         context: _Context,
     ) -> NoReturn:
         """Fail a create; if the resource is there all the same, it is ours and must be kept track of."""
-        try:
-            response = arm.find(resource_id, version)
-        except ArmError:
-            response = None
+        response = _found_or_none(arm, resource_id, version)
         if response is None:
             _fail_arm(context, error)
         outputs = annotate_secrets(type_.to_outputs(response, version), inputs)
-        failure = InitFailure(resource_id, outputs, (error.message,))
+        failure = InitFailure(resource_id, outputs, (error.message,), inputs)
         abort_init_failed(context, failure, error.code, error.message)
 
 
@@ -333,6 +344,14 @@ def _find(arm: Arm, resource_id: str, version: str, context: _Context) -> dict[s
         _fail_arm(context, error)
 
 
+def _found_or_none(arm: Arm, resource_id: str, version: str) -> dict[str, Any] | None:
+    """A look after a failure: that failure is what to tell, not this one's."""
+    try:
+        return arm.find(resource_id, version)
+    except ArmError:
+        return None
+
+
 def _provisioning_state(response: Mapping[str, Any]) -> str:
     properties = response.get("properties")
     state = properties.get("provisioningState") if isinstance(properties, Mapping) else None
@@ -356,6 +375,20 @@ def _overlay(inputs: Any, before: Any, now: Any) -> Any:
         elif key in now:
             result[key] = _overlay(value, before[key], now[key])
     return result
+
+
+def _as_found(inputs: Any, found: Any) -> Any:
+    """Inputs with what Azure has wherever the program had said something and Azure tells.
+
+    For a resource of which nothing is recorded but what was asked for. A secret is not looked at.
+    """
+    if isinstance(inputs, dict) and isinstance(found, dict):
+        return {key: _as_found(value, found.get(key)) for key, value in inputs.items()}
+    if isinstance(inputs, list) and isinstance(found, list) and len(inputs) == len(found):
+        return [_as_found(asked, there) for asked, there in zip(inputs, found, strict=True)]
+    if found is None or isinstance(inputs, Secret | SealedSecret):
+        return inputs
+    return found
 
 
 def _hide(value: Any, keys: frozenset[str]) -> Any:

@@ -133,6 +133,30 @@ def test_site_is_applied_left_alone_and_destroyed(sandbox: ArmSandbox, tmp_path:
         assert store.load(run.stack).resources == []
 
 
+def test_a_subscription_that_is_not_seen_is_no_empty_one(sandbox: ArmSandbox, tmp_path: Path) -> None:
+    """With the wrong identity every resource is a 404; the state must outlive that."""
+
+    def group() -> None:
+        import pulumi_azure_native as az
+
+        az.resources.ResourceGroup("group", resource_group_name="rg-site-a", location="eastus")
+
+    store = StateStore(tmp_path / "state")
+    run = StackRun(StackRef("fleet", "site-a"), group)
+    with SandboxProviders(partial(connect, sandbox), SUB) as providers:
+        assert LocalEngine(store, providers).up(run).error is None
+        before = LocalEngine(store, providers).resources(run.stack)
+    assert [r.name for r in before if "ResourceGroup" in r.type] == ["group"]
+    with (
+        ArmSandbox(tmp_path / "other", subscriptions=["00000000-0000-0000-0000-000000000002"]) as other,
+        SandboxProviders(partial(connect, other), SUB) as providers,
+    ):
+        engine = LocalEngine(store, providers)
+        for result in (engine.refresh(run), engine.destroy(run)):
+            assert [f.code for f in result.failures] == ["SubscriptionNotFound"]
+        assert engine.resources(run.stack) == before
+
+
 def connect_and_list(sandbox: ArmSandbox) -> list[str]:
     with connect(sandbox) as client:
         path = f"{GROUP}/providers/Microsoft.Storage/storageAccounts/stsitea/listKeys"

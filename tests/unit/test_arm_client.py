@@ -130,6 +130,46 @@ def test_find_gives_none_for_what_is_missing_only() -> None:
         client(refused(403, "AuthorizationFailed"))[0].find(PATH, V)
 
 
+GONE = ["ResourceNotFound", "ResourceGroupNotFound", "ParentResourceNotFound", "NotFound"]
+NOT_SEEN = [
+    "SubscriptionNotFound",
+    "InvalidResourceType",
+    "InvalidResourceNamespace",
+    "Unknown",
+    "OtherNotFound",
+]
+
+
+@pytest.mark.parametrize("code", GONE)
+def test_these_404s_mean_gone(code: str) -> None:
+    assert client(refused(404, code))[0].find(PATH, V) is None
+    client(refused(404, code))[0].delete(PATH, V)
+
+
+@pytest.mark.parametrize(
+    "step", [*(refused(404, code) for code in NOT_SEEN), httpx.Response(404, content=b"<html>a proxy</html>")]
+)
+def test_any_other_404_is_an_error(step: httpx.Response) -> None:
+    for act in (lambda arm: arm.find(PATH, V), lambda arm: arm.delete(PATH, V)):
+        with pytest.raises(ArmError) as caught:
+            act(client(step)[0])
+        assert (caught.value.status, caught.value.means_gone) == (404, False)
+
+
+def test_an_error_says_whether_azure_had_taken_the_change_on() -> None:
+    begun = answer(201, {}, Azure_AsyncOperation=ASYNC, Retry_After="0")
+    failed = answer(200, {"status": "Failed", "error": {"code": "DeploymentFailed", "message": "no"}})
+    for step in (failed, httpx.Response(500), refused(404, "OperationNotFound")):
+        for method in ("put", "patch"):
+            with pytest.raises(ArmError) as caught:
+                getattr(client(begun, step)[0], method)(PATH, V, {})
+            assert caught.value.accepted
+    for step in (refused(409, "Conflict"), httpx.ConnectError("refused")):
+        with pytest.raises(ArmError) as caught:
+            client(step)[0].put(PATH, V, {})
+        assert not caught.value.accepted
+
+
 def test_throttling_waits_as_told_then_succeeds() -> None:
     arm, script, clock = client(refused(429, "TooManyRequests", Retry_After="7"), DONE)
     arm.get(PATH, V)

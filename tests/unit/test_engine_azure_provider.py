@@ -46,7 +46,7 @@ class DictArm:
             body["identity"] = body["identity"] | {"principalId": "p-1"}
         self.resources[path.lower()] = body
         if path in self.broken:
-            raise ArmError(200, "Boom", "it went up in smoke")
+            raise ArmError(200, "Boom", "it went up in smoke", accepted=True)
         return body
 
     def post(self, path: str, api_version: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -122,7 +122,8 @@ def generic(name: str, **props: Any) -> None:
 )
 def test_generic_resources_compose_their_ids(run: Any, arm: DictArm, props: Any, path: str) -> None:
     assert run(lambda: generic("x", properties={"a": {"b": 1}}, **props)).error is None
-    assert arm.calls == [("GET", GROUP + path, "2025-01-01"), ("PUT", GROUP + path, "2025-01-01")]
+    # The engine looks, then the provider, then it is made.
+    assert arm.calls == [(verb, GROUP + path, "2025-01-01") for verb in ("GET", "GET", "PUT")]
     assert arm.resources[(GROUP + path).lower()]["properties"] == {
         "a": {"b": 1},
         "provisioningState": "Succeeded",
@@ -142,7 +143,7 @@ def test_a_new_api_version_is_an_update_and_a_new_name_a_replacement(run: Any, a
     result = run(lambda: generic("x", **CLUSTERS | {"resource_name_": "y"}))
     assert result.counts == {"same": 1, "replace": 1}
     verbs = [(verb, path.rsplit("/", 1)[-1]) for verb, path, _ in arm.calls]
-    assert verbs == [("DELETE", "x"), ("GET", "y"), ("PUT", "y")]
+    assert verbs == [("DELETE", "x"), ("GET", "y"), ("GET", "y"), ("PUT", "y")]
     assert run(lambda: None).counts == {"same": 1, "delete": 1}
     assert arm.resources == {}
 
@@ -406,3 +407,67 @@ def test_every_type_matches_the_sdk(token: str) -> None:
     assert renamed | set(type_.replace) <= known
     if type_.api_version:
         assert f"Uses Azure REST API version {type_.api_version}." in inspect.getsource(cls)
+
+
+def test_an_update_that_azure_took_on_and_failed_at_is_recorded(
+    run: Any, arm: DictArm, tmp_path: Path
+) -> None:
+    """Deploy must stay recorded after it failed: else the next run would validate a deployed site."""
+    path = f"{GROUP}/providers/Microsoft.AzureStackHCI/clusters/x"
+    engine = LocalEngine(StateStore(tmp_path), partial(provide, arm))
+
+    def program(mode: str) -> Any:
+        return lambda: generic("x", **CLUSTERS, properties={"deploymentMode": mode})
+
+    def recorded() -> tuple[str, bool]:
+        (found,) = (r for r in engine.resources(StackRef("p", "s")) if r.name == "x")
+        return found.inputs["properties"]["deploymentMode"], found.failed
+
+    run(program("Validate"))
+    arm.refuse[path] = ArmError(409, "Busy", "not now")
+    assert run(program("Deploy")).error.code == "Busy"
+    assert recorded() == ("Validate", False), "what Azure did not take on was never sent"
+    arm.refuse.clear()
+    arm.broken.add(path)
+    assert run(program("Deploy")).error.code == "Boom"
+    assert recorded() == ("Deploy", True)
+    run(program("Deploy"), "refresh")
+    assert recorded() == ("Deploy", True)
+    arm.broken.clear()
+    assert run(program("Deploy")).counts == {"same": 1, "update": 1}
+    assert recorded() == ("Deploy", False)
+
+
+def test_what_exists_already_is_not_advised_to_be_deleted(run: Any, arm: DictArm) -> None:
+    path = f"{GROUP}/providers/Microsoft.AzureStackHCI/clusters/x"
+    arm.resources[path.lower()] = {"id": path}
+    error = run(lambda: generic("x", **CLUSTERS)).error
+    assert error.code == "AlreadyExists"
+    assert "not this stack's" in error.message
+    assert "not built yet" in error.message
+    assert "delete" not in error.message
+
+
+def test_a_read_of_what_was_only_asked_for_tells_what_is_there(arm: DictArm) -> None:
+    from pulumi.runtime.proto import provider_pb2 as pb
+
+    path = f"{GROUP}/providers/Microsoft.AzureStackHCI/clusters/x"
+    there = {"a": 2, "rest": True, "list": [{"k": 1, "more": 0}], "gone": None}
+    arm.resources[path.lower()] = {"id": path, "properties": there}
+    asked = {
+        "apiVersion": "2025-01-01",
+        "resourceName": "x",
+        "properties": {"a": 1, "list": [{"k": 9}], "gone": "g", "hidden": Secret("s"), "never": "told"},
+    }
+    client = ProviderClient("azure-native", AzureNativeProvider(arm, SUB))
+    client.configure({}, urn="u")
+    for state in ("Succeeded", "Failed"):
+        there["provisioningState"] = state
+        urn = "urn:pulumi:s::p::azure-native:resources:Resource::x"
+        try:
+            found = client.call("Read", pb.ReadRequest(id=path, urn=urn, inputs=to_struct(asked)))
+            inputs = from_struct(found.inputs)
+        except ProviderCallError as error:
+            assert error.partial is not None
+            inputs = error.partial.inputs
+        assert inputs == asked | {"properties": asked["properties"] | {"a": 2, "list": [{"k": 1}]}}

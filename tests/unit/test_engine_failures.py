@@ -3,20 +3,23 @@
 import json
 import multiprocessing
 import pickle
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
-from engine_cloud import STACK, Bench, Thing, ops
+from engine_cloud import STACK, Bench, Thing, only_cloud, ops
 from pulumi import ResourceOptions
 
 from fleet.engine.local.checkpoint import Deployment
+from fleet.engine.local.engine import LocalEngine
 from fleet.engine.local.secrets import StackSecrets
 from fleet.engine.local.store import StateStore
 from fleet.engine.pulumi_cli import PulumiCliEngine
 from fleet.ports.engine import (
     EngineError,
+    PassphraseError,
     PulumiCliMissing,
     StackRef,
     StackRun,
@@ -282,3 +285,65 @@ def test_after_an_interrupt_nothing_is_begun_and_the_state_is_whole(bench: Bench
     assert bench.state()["deployment"]["pending_operations"] == []
     bench.cloud._effect = original  # type: ignore[method-assign]
     assert bench.up(many).error is None
+
+
+def test_a_lost_state_is_not_taken_for_a_new_stack(bench: Bench) -> None:
+    bench.up(family)
+    path = bench.store.path(STACK)
+    path.rename(path.with_suffix(".json.lost"))
+    bench.effects()
+    for attempt in (bench.up, bench.preview, lambda _: bench.engine().resources(STACK)):
+        with pytest.raises(StateUnreadable, match="missing") as error:
+            attempt(family)
+        assert f"copy {path}.bak back" in error.value.help
+        assert "remove the backup" in error.value.help
+    assert bench.effects() == []
+    assert not path.exists()
+    Path(f"{path}.bak").unlink()
+    assert bench.preview(family).counts == {"create": 5}, "said to be new"
+
+
+def test_the_backup_is_of_before_the_run(bench: Bench) -> None:
+    def names(path: Path) -> list[str]:
+        resources = json.loads(path.read_text())["deployment"]["resources"]
+        return [r["urn"].rsplit("::", 1)[-1] for r in resources if "Thing" in r["urn"]]
+
+    def one() -> None:
+        Thing("a", source=Thing("b").link)
+
+    backup = Path(f"{bench.store.path(STACK)}.bak")
+    bench.up(one)
+    assert names(backup) == [], "of a stack that had no state, an empty one"
+    before = bench.store.path(STACK).read_bytes()
+    assert bench.up(one).changed is False
+    assert names(backup) == [], "a run that writes nothing"
+    assert bench.destroy().error is None
+    assert backup.read_bytes() == before, "many checkpoints later"
+    assert names(bench.store.path(STACK)) == []
+    assert bench.preview(one).counts == {"create": 3}, "an emptied stack is no lost one"
+
+
+def test_the_state_of_another_stack_is_refused(bench: Bench) -> None:
+    bench.up(family)
+    own = bench.store.path(STACK)
+    for other in (StackRef("demo", "site-b"), StackRef("other", "site-a")):
+        path = bench.store.path(other)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(own.read_bytes())
+        for attempt in ("preview", "up", "refresh", "destroy"):
+            with pytest.raises(StateUnreadable, match="of another stack") as error:
+                getattr(bench.engine(), attempt)(StackRun(other, family))
+            assert "urn:pulumi:site-a::demo::" in error.value.message
+    assert bench.things() != []
+
+
+def test_a_passphrase_that_cannot_be_read(bench: Bench) -> None:
+    def ask() -> str:
+        raise FileNotFoundError(2, "No such file or directory", "/nope")
+
+    engine = LocalEngine(bench.store, partial(only_cloud, bench.cloud), ask)
+    run = StackRun(STACK, lambda: Thing("a", password=pulumi.Output.secret("hush-hush")) and None)
+    with pytest.raises(PassphraseError, match=r"cannot be read.*/nope") as error:
+        engine.up(run)
+    assert error.value.exit_code == 11
+    assert bench.things() == []

@@ -14,6 +14,7 @@ from fleet.ports.engine import (
     PropertyChange,
     RunOptions,
     StackRef,
+    StackResource,
     StackRun,
     UnsupportedByLocalEngine,
 )
@@ -101,7 +102,8 @@ def test_replace_deletes_first_and_takes_dependants_along(bench: Bench) -> None:
     assert all("pendingReplacement" not in r for r in bench.state()["deployment"]["resources"])
 
     result = bench.up(program("3", option=False))
-    assert bench.effects()[:2] == ["create a", "delete /things/b"], "the option outweighs the provider"
+    done = ["read /things/a", "create a", "delete /things/b"]
+    assert bench.effects()[:3] == done, "the option outweighs the provider"
 
 
 def test_dropped_resources_are_deleted_dependants_first(bench: Bench) -> None:
@@ -238,11 +240,65 @@ def test_ignore_changes_and_replace_on_changes(bench: Bench) -> None:
 
 
 def test_retain_on_delete(bench: Bench) -> None:
-    bench.up(lambda: Thing("a", opts=ResourceOptions(retain_on_delete=True)) and None)
+    def program() -> None:
+        Thing("a", opts=ResourceOptions(retain_on_delete=True))
+        Thing("b")
+
+    bench.up(program)
     bench.effects()
-    assert bench.destroy().error is None
-    assert bench.effects() == []
+    assert ops(bench.preview(lambda: None)) == {"a": "retain", "b": "delete"}
+    bench.events.clear()
+    result = bench.destroy()
+    assert result.error is None
+    assert ops(result) == {"a": "retain", "b": "delete"}
+    assert (result.counts, result.changed) == ({"retain": 1, "delete": 2}, True)
+    assert [e.op for e in bench.events if e.urn.endswith("::a")] == ["retain"]
+    assert bench.effects() == ["delete /things/b"]
     assert bench.things() == ["a"]
+    assert bench.state()["deployment"]["resources"] == []
+
+
+def test_what_ignore_changes_hides_is_told(bench: Bench) -> None:
+    def program(password: str = "", **props: Any) -> Any:
+        hidden = ResourceOptions(ignore_changes=["size", "tags.env", "password", "source", "serial"])
+
+        def declare() -> None:
+            first = Thing("first", size=props["size"])
+            if password:
+                props.update(password=pulumi.Output.secret(password), source=first.link)
+            Thing("a", opts=hidden, **{"source": "x"} | props)
+
+        return declare
+
+    bench.up(program(size=1, tags={"env": "dev"}))
+    assert all(c.ignored == () for c in bench.preview(program(size=1, tags={"env": "dev"})).changes)
+    differing = program(size=2, tags={"env": "prod", "new": "1"}, password="hush-hush")
+    (change,) = (c for c in bench.preview(differing).changes if c.name == "a")
+    assert (change.op, change.ignored) == ("update", ("size", "tags.env")), "no secret, nothing unknown"
+
+    differing = program(size=2, tags={"env": "dev"})
+    for result in (bench.preview(differing), bench.up(differing)):
+        (change,) = (c for c in result.changes if c.name == "a")
+        assert (change.op, change.ignored, change.changes) == ("same", ("size",), ())
+    assert bench.state_of("a")["inputs"]["size"] == 1
+
+
+def test_resources_are_what_the_state_has_secrets_masked(bench: Bench) -> None:
+    assert bench.engine(None).resources(STACK) == ()
+    bench.cloud.partial = {"b"}
+
+    def program() -> None:
+        Thing("a", size=1, password=pulumi.Output.secret("hush-hush"))
+        Thing("b")
+
+    bench.up(program)
+    bench.cloud.offline = True
+    found = bench.engine(None).resources(STACK)
+    assert [r.urn for r in found] == sorted(r.urn for r in found)
+    a, b = (next(r for r in found if r.name == name) for name in "ab")
+    assert a == StackResource(a.urn, TYPE, "a", {"name": "a", "size": 1, "password": "[secret]"})
+    assert (b.failed, b.pending) == (True, False)
+    assert {r.type for r in found} == {TYPE, "pulumi:pulumi:Stack", "pulumi:providers:cloud"}
 
 
 def test_custom_timeouts_are_kept_in_seconds(bench: Bench) -> None:

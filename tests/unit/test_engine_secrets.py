@@ -152,3 +152,26 @@ def test_the_scheme_is_pulumis() -> None:
 def test_damaged_ciphertext(damaged: str) -> None:
     with pytest.raises(PassphraseError):
         StackSecrets(partial(str, PASSPHRASE)).open(SealedSecret(damaged))
+
+
+@pytest.mark.parametrize(
+    ("message", "redacted"),
+    [
+        ("sent administrator:Correct-Horse-1", "sent [secret]"),
+        ("the password Correct-Horse-1 is weak", "the password [secret] is weak"),
+        (r'{"p": "a\"b\u00fccherei"}', '{"p": "[secret]"}'),
+        (r'{"p": "a\"bücherei"}', '{"p": "[secret]"}'),
+        (r'{"p": "user:line\nbreak-9"} line\nbreak-9', '{"p": "[secret]"} [secret]'),
+        ("connect to registry.example:5000 at 5000", "connect to [secret] at 5000"),
+    ],
+)
+def test_what_a_secret_may_look_like_in_a_message(message: str, redacted: str) -> None:
+    secrets = StackSecrets(None)
+    for text in (
+        "administrator:Correct-Horse-1",
+        'a"bücherei',
+        "user:line\nbreak-9",
+        "registry.example:5000",
+    ):
+        secrets.remember(text)
+    assert secrets.redact(message) == redacted

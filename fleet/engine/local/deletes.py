@@ -128,7 +128,8 @@ def _forget(session: Session, state: ResourceState) -> None:
     session.snapshot.forget(state)
     # The second half of a replacement is no change of its own, nor is dropping what was only read.
     if not state.delete and not state.pending_replacement and not state.external:
-        session.report.change(state, "delete")
+        kept = state.retain_on_delete and state.custom and not state.is_provider
+        session.report.change(state, "retain" if kept else "delete")
 
 
 def delete_before_replacing(session: Session, old: ResourceState) -> None:

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from fleet.engine.local.values import mask
-from fleet.ports.engine import PropertyChange
+from fleet.engine.local.values import leaves, mask
+from fleet.ports.engine import SECRET, UNKNOWN, PropertyChange
 
 _MISSING: Final = object()
 _STEP: Final = re.compile(r"""\["((?:[^"\\]|\\.)*)"\]|\[(\d+|\*)\]|\.?([^.\[\]]+)""")
@@ -83,6 +83,22 @@ def ignore_changes(old: dict[str, Any], new: dict[str, Any], paths: Iterable[str
     for path in paths:
         result = _restore(result, old, parse_path(path))
     return dict(result)
+
+
+def hidden_paths(old: dict[str, Any], new: dict[str, Any], paths: Iterable[str]) -> tuple[str, ...]:
+    """Where `ignore_changes` of these paths hides a difference between `old` and `new`, sorted.
+
+    What is unknown or secret on either side is left out: whether it differs cannot be told, or not shown.
+    """
+    kept = ignore_changes(old, new, paths)
+    return tuple(
+        c.path for c in property_changes(kept, new) if not _veiled(c.before) and not _veiled(c.after)
+    )
+
+
+def _veiled(side: Any) -> bool:
+    found = list(leaves(side))
+    return bool(found) and all(leaf in (SECRET, UNKNOWN) for leaf in found)
 
 
 def _restore(new: Any, old: Any, path: Path) -> Any:

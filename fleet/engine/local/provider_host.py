@@ -6,7 +6,7 @@ Python values and one exception.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol, TypeAlias, runtime_checkable
 
 import grpc
@@ -43,11 +43,15 @@ class PredictsIds(Protocol):
 
 @dataclass(frozen=True)
 class InitFailure:
-    """A resource that exists and did not come up (Pulumi's `ErrorResourceInitFailed`)."""
+    """A resource that exists and did not come up (Pulumi's `ErrorResourceInitFailed`).
+
+    `inputs` are those that it has; empty where the provider does not tell.
+    """
 
     id: str
     properties: dict[str, Any]
     reasons: tuple[str, ...]
+    inputs: dict[str, Any] = field(default_factory=dict)
 
 
 class ProviderCallError(Exception):
@@ -208,7 +212,12 @@ def _error(context: InProcessContext) -> ProviderCallError:
         for detail in status.details:
             failed = pb.ErrorResourceInitFailed()
             if detail.Unpack(failed):
-                partial = InitFailure(failed.id, from_struct(failed.properties), tuple(failed.reasons))
+                partial = InitFailure(
+                    failed.id,
+                    from_struct(failed.properties),
+                    tuple(failed.reasons),
+                    from_struct(failed.inputs),
+                )
                 return ProviderCallError(code, message, partial)
     return ProviderCallError(code, message)
 
@@ -224,7 +233,10 @@ def abort_init_failed(
     status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=message)
     status.details.add().Pack(
         pb.ErrorResourceInitFailed(
-            id=failure.id, properties=to_struct(failure.properties), reasons=failure.reasons
+            id=failure.id,
+            properties=to_struct(failure.properties),
+            reasons=failure.reasons,
+            inputs=to_struct(failure.inputs),
         )
     )
     context.set_trailing_metadata(

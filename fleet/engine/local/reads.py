@@ -33,12 +33,13 @@ def read(client: ProviderClient, state: ResourceState) -> ResourceState | None:
     except ProviderCallError as error:
         if error.partial is None:
             raise
-        found, outputs, inputs = error.partial.id, error.partial.properties, state.inputs
+        found, outputs, inputs = error.partial.id, error.partial.properties, error.partial.inputs
         reasons = list(error.partial.reasons)
     if not found:
         return None
     outputs = mark_secret(annotate_secrets(outputs, state.inputs), state.additional_secret_outputs)
-    return replace(state, id=found, outputs=outputs, inputs=inputs or state.inputs, init_errors=reasons)
+    inputs = annotate_secrets(inputs, state.inputs) or state.inputs
+    return replace(state, id=found, outputs=outputs, inputs=inputs, init_errors=reasons)
 
 
 def refresh_states(session: Session) -> None:
@@ -74,9 +75,10 @@ def settle(session: Session, pending: list[PendingOperation]) -> None:
     """Find out how the operations ended that a dead run left in flight, and say so.
 
     A create is looked up by the id that it was going to have: what exists is adopted, else the intent is
-    forgotten. A delete whose resource is gone is completed. An update needs nothing: the state still has
-    the old inputs, so it is seen as a change and done again. An operation that cannot be looked up stops
-    the run: going on could make a second resource beside the first.
+    forgotten. That is safe because an intent has an id only if nothing was there when it was recorded.
+    A delete whose resource is gone is completed. Of an update the state takes what is found, with its
+    inputs, so that what is still missing of it is seen as a change. An operation that cannot be looked up
+    stops the run: going on could make a second resource beside the first.
     """
     kept: list[PendingOperation] = []
     for operation in pending:
@@ -89,6 +91,7 @@ def settle(session: Session, pending: list[PendingOperation]) -> None:
             continue
         session.report.event("recovered", state, None, message, "warning")
     session.snapshot.keep_pending(kept)
+    session.report.pending = [operation.resource.urn for operation in kept]
     session.snapshot.save()
 
 
@@ -97,12 +100,13 @@ def _settle_one(session: Session, operation: PendingOperation) -> str:
     existing = session.snapshot.old(state.urn)
     if operation.kind == "creating":
         if not state.id:
-            return "a create was cut short and its id is not known; look for it by hand if the next run fails"
+            return (
+                "a create was cut short and nothing tells what it made; look for it by hand if this run fails"
+            )
         found = read(session.providers.get(state.provider), state)
         if found is None:
             return "a create was cut short before anything existed; forgotten"
-        # Inputs are what was asked for, not what was found: a difference is then seen and repaired.
-        found.inputs = state.inputs
+        _keep_ciphertexts(session, found, state)
         replaced = existing if existing is not None and existing.pending_replacement else None
         if existing is not None and replaced is None:
             existing.delete = True
@@ -118,4 +122,16 @@ def _settle_one(session: Session, operation: PendingOperation) -> str:
             return "a delete was cut short and the resource is still there"
         session.snapshot.forget(stale)
         return "a delete was cut short; the resource is gone"
+    if operation.kind == "updating" and existing is not None and existing.id == state.id:
+        # Without the old outputs: what is compared is what was sent with what is there, not two sights of it.
+        found = read(session.providers.get(existing.provider), replace(existing, outputs={}))
+        if found is not None:
+            _keep_ciphertexts(session, found, existing)
+            existing.inputs, existing.outputs = found.inputs, found.outputs
+            existing.init_errors = found.init_errors
     return f"{operation.kind} was cut short; it is done again if it is still needed"
+
+
+def _keep_ciphertexts(session: Session, found: ResourceState, known: ResourceState) -> None:
+    found.inputs = session.secrets.reuse(found.inputs, known.inputs)
+    found.outputs = session.secrets.reuse(found.outputs, known.outputs)

@@ -19,6 +19,7 @@ from fleet.ports.engine import PassphraseError
 _ROUNDS: Final = 1_000_000
 _SALT_BYTES: Final = 8
 _NONCE_BYTES: Final = 12
+_PASSWORD_CHARACTERS: Final = 8
 _SENTINEL: Final = b"pulumi"
 """What the salt's own ciphertext opens to when the passphrase is right."""
 
@@ -101,11 +102,15 @@ class StackSecrets:
         return new
 
     def remember(self, value: Any) -> None:
-        """Note the texts of a plain secret value, so that `redact` can remove them."""
+        """Note the texts of a plain secret value, so that `redact` can remove them.
+
+        Noted too are the password of a text `user:password`, since a provider may get, and repeat, just
+        that, and how each looks inside of JSON.
+        """
         for leaf in leaves(value):
             # Shorter texts would turn ordinary words of a message into noise, and guard nothing.
             if isinstance(leaf, str) and len(leaf) >= 4:
-                self.seen.add(leaf)
+                self.seen.update(_forms(leaf))
             elif isinstance(leaf, Secret):
                 self.remember(leaf.plain)
 
@@ -122,7 +127,10 @@ class StackSecrets:
             return self._key
 
     def _derive(self) -> bytes:
-        passphrase = self._passphrase() if self._passphrase else ""
+        try:
+            passphrase = self._passphrase() if self._passphrase else ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise PassphraseError(f"the passphrase of the stack's secrets cannot be read: {error}") from None
         if not passphrase:
             raise PassphraseError(
                 "this stack has secrets and no passphrase was given; set the passphrase that its state is "
@@ -141,6 +149,14 @@ class StackSecrets:
         if _decrypt(key, check) != _SENTINEL:
             raise PassphraseError("the passphrase is not the one that this state was encrypted with")
         return key
+
+
+def _forms(text: str) -> set[str]:
+    """The ways in which a secret text may turn up in a message."""
+    password = text.partition(":")[2]
+    # A shorter rest may be anything, e.g. the port of an address.
+    plain = {text, password} if len(password) >= _PASSWORD_CHARACTERS else {text}
+    return plain | {json.dumps(form, ensure_ascii=ascii_)[1:-1] for form in plain for ascii_ in (True, False)}
 
 
 def _derive_key(passphrase: str, salt: bytes) -> bytes:

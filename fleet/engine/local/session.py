@@ -37,6 +37,7 @@ class Report:
         self.changes: dict[str, ResourceChange] = {}
         self.failures: list[EngineFailure] = []
         self.skipped: list[str] = []
+        self.pending: list[str] = []
         self.fatal: EngineError | None = None
 
     def event(
@@ -59,13 +60,14 @@ class Report:
         op: Op,
         changes: tuple[PropertyChange, ...] = (),
         replace_keys: tuple[str, ...] = (),
+        ignored: tuple[str, ...] = (),
     ) -> None:
         """Record what was, or would be, done to a resource. Default providers are nobody's concern."""
         with self._lock:
             if state.is_provider and state.name.startswith("default"):
                 return
             self.changes[state.urn] = ResourceChange(
-                state.urn, state.type, state.name, op, changes, replace_keys
+                state.urn, state.type, state.name, op, changes, replace_keys, ignored
             )
         self.event("finished", state, op)
 
@@ -101,6 +103,7 @@ class Report:
             error=self.failures[0] if self.failures else None,
             failures=tuple(self.failures),
             skipped=tuple(sorted(self.skipped)),
+            pending=tuple(sorted(set(self.pending))),
         )
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,9 +10,10 @@ from pulumi.runtime.proto import provider_pb2 as pb
 
 from fleet.engine.local.checkpoint import ResourceState, timestamp
 from fleet.engine.local.deletes import delete_before_replacing
-from fleet.engine.local.diff import ignore_changes, matches, parse_path, property_changes
+from fleet.engine.local.diff import hidden_paths, ignore_changes, matches, parse_path, property_changes
 from fleet.engine.local.goals import Goal
 from fleet.engine.local.provider_host import ProviderCallError, ProviderClient
+from fleet.engine.local.reads import read
 from fleet.engine.local.session import Session, plain, timeout_s
 from fleet.engine.local.values import (
     Secret,
@@ -126,6 +128,7 @@ def step_custom(session: Session, goal: Goal, client: ProviderClient) -> Resourc
         return state
 
     changes, replaces, delete_first = _diff(session, goal, old, state, client)
+    ignored = hidden_paths(old.inputs, goal.inputs, goal.ignore_changes)
     if replaces:
         if goal.protect and not session.run.options.unprotect:
             raise ProviderCallError(
@@ -144,15 +147,15 @@ def step_custom(session: Session, goal: Goal, client: ProviderClient) -> Resourc
             finally:
                 # Its successor stands, maybe in part; it goes when nothing uses it any more.
                 old.delete = session.snapshot.current(goal.urn) is state
-        session.report.change(state, "replace", changes or (), replaces)
+        session.report.change(state, "replace", changes or (), replaces, ignored)
     elif changes is not None:
         _update(session, goal, old, state, client)
-        session.report.change(state, "update", changes)
+        session.report.change(state, "update", changes, ignored=ignored)
     else:
         state.id, state.outputs = old.id, old.outputs
         state.created, state.modified = old.created, old.modified
         session.snapshot.record(state, old)
-        session.report.change(state, "same")
+        session.report.change(state, "same", ignored=ignored)
     return state
 
 
@@ -267,18 +270,40 @@ def _create(
         session.snapshot.record(state, instead_of)
         return
     session.report.event("started", state, "create")
-    state.id = client.predict_id(state.type, plain(inputs))
-    with session.slot(), session.snapshot.operation("creating", state):
-        try:
-            response = client.call("Create", request)
-        except ProviderCallError as error:
-            _keep_partial(session, state, instead_of, error)
-            raise
-        state.id = response.id
-        state.created = state.modified = timestamp(datetime.now(UTC))
-        _take_outputs(session, state, client, from_struct(response.properties))
-        session.snapshot.record(state, instead_of)
+    with session.slot():
+        state.id = _vacant_id(state, inputs, client)
+        with session.snapshot.operation("creating", state):
+            _create_now(session, state, client, request, instead_of)
     _complain_about_lost_secrets(state)
+
+
+def _vacant_id(state: ResourceState, inputs: dict[str, Any], client: ProviderClient) -> str:
+    """The id that a create will give, or "" where it cannot be known or something is there already.
+
+    After a crash, what is found under a recorded id is adopted. So an id may be recorded only when nothing
+    was there before: the provider refuses to create over what exists, but it may be killed while it looks.
+    Raises `ProviderCallError`.
+    """
+    predicted = client.predict_id(state.type, plain(inputs))
+    return "" if not predicted or read(client, replace(state, id=predicted)) is not None else predicted
+
+
+def _create_now(
+    session: Session,
+    state: ResourceState,
+    client: ProviderClient,
+    request: pb.CreateRequest,
+    instead_of: ResourceState | None,
+) -> None:
+    try:
+        response = client.call("Create", request)
+    except ProviderCallError as error:
+        _keep_partial(session, state, instead_of, error)
+        raise
+    state.id = response.id
+    state.created = state.modified = timestamp(datetime.now(UTC))
+    _take_outputs(session, state, client, from_struct(response.properties))
+    session.snapshot.record(state, instead_of)
 
 
 def _update(

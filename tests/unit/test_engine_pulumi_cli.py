@@ -1,0 +1,128 @@
+"""The pulumi engine against a stand-in for the Automation API: what it asks of it, and how errors come out."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pulumi.automation
+import pytest
+from pulumi.automation import CommandError, StackNotFoundError
+
+from fleet.engine.pulumi_cli import PulumiCliEngine
+from fleet.ports.engine import EngineError, StackRef, StackResource, StackRun
+
+STACK = StackRef("fleet", "turin")
+URN = "urn:pulumi:turin::fleet::cloud:index:Thing::"
+SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:AA:BB"}
+
+
+def refused(*_: Any, **__: Any) -> Any:
+    raise CommandError(SimpleNamespace(stdout="", stderr="error: no backend\n", exit_code=255, __str__=None))
+
+
+class FakeStack:
+    """A stack of the Automation API."""
+
+    def __init__(self) -> None:
+        self.state: dict[str, Any] | None = None
+        self.events: list[Any] = []
+
+    def set_all_config(self, config: Any) -> None:
+        self.config = config
+
+    def outputs(self) -> dict[str, Any]:
+        return {}
+
+    def export_stack(self) -> Any:
+        return pulumi.automation.Deployment(3, self.state)
+
+    def up(self, on_event: Any, **_: Any) -> None:
+        for event in self.events:
+            on_event(event)
+
+    preview = up
+
+
+@pytest.fixture
+def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
+    fake = FakeStack()
+    monkeypatch.setattr("shutil.which", lambda _: "/bin/pulumi")
+    for name in ("create_or_select_stack", "select_stack"):
+        monkeypatch.setattr(pulumi.automation, name, lambda **_: fake)
+    return fake
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> PulumiCliEngine:
+    return PulumiCliEngine(tmp_path / "work")
+
+
+RUN = StackRun(STACK, lambda: None)
+
+
+@pytest.mark.parametrize("call", ["set_all_config", "outputs", "export_stack"])
+def test_a_refusal_around_the_run_is_told_in_the_clis_words(
+    stack: FakeStack, engine: PulumiCliEngine, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    monkeypatch.setattr(stack, call, refused)
+    with pytest.raises(EngineError, match="error: no backend"):
+        engine.up(RUN)
+
+
+def test_a_stack_that_cannot_be_selected(
+    stack: FakeStack, engine: PulumiCliEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulumi.automation, "create_or_select_stack", refused)
+    monkeypatch.setattr(pulumi.automation, "select_stack", refused)
+    for act in (lambda: engine.preview(RUN), lambda: engine.resources(STACK)):
+        with pytest.raises(EngineError, match=r"pulumi could not .*error: no backend"):
+            act()
+
+
+def test_resources_are_those_of_the_export(stack: FakeStack, engine: PulumiCliEngine) -> None:
+    thing = {"type": "cloud:index:Thing", "custom": True, "inputs": {"size": 1, "password": SECRET}}
+    stack.state = {
+        "secrets_providers": {"type": "service"},
+        "resources": [{"urn": URN + "b", "initErrors": ["down"], **thing}, {"urn": URN + "a", **thing}],
+        "pending_operations": [{"type": "updating", "resource": {"urn": URN + "a", **thing}}],
+    }
+    inputs = {"size": 1, "password": "[secret]"}
+    assert engine.resources(STACK) == (
+        StackResource(URN + "a", "cloud:index:Thing", "a", inputs, pending=True),
+        StackResource(URN + "b", "cloud:index:Thing", "b", inputs, failed=True),
+    )
+    result = engine.preview(RUN)
+    assert (result.pending, result.changed) == ((URN + "a",), True)
+    stack.state = {"resources": [{"urn": URN}]}
+    with pytest.raises(EngineError, match="malformed"):
+        engine.resources(STACK)
+    stack.state = None
+    assert engine.resources(STACK) == ()
+
+
+def test_a_stack_that_the_backend_does_not_know_has_no_resources(
+    engine: PulumiCliEngine, stack: FakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(**_: Any) -> Any:
+        raise StackNotFoundError(SimpleNamespace(stdout="", stderr="no stack named"))
+
+    monkeypatch.setattr(pulumi.automation, "select_stack", unknown)
+    assert engine.resources(STACK) == ()
+
+
+def test_what_stays_in_the_world_is_not_a_delete(stack: FakeStack, engine: PulumiCliEngine) -> None:
+    def step(name: str, retain: bool) -> Any:
+        old = SimpleNamespace(retain_on_delete=retain)
+        return SimpleNamespace(
+            op="delete", urn=URN + name, type="t", old=old, new=None, detailed_diff=None, keys=None
+        )
+
+    stack.events = [
+        SimpleNamespace(
+            resource_pre_event=SimpleNamespace(metadata=step(name, retain)),
+            res_outputs_event=None,
+            diagnostic_event=None,
+        )
+        for name, retain in (("kept", True), ("gone", False))
+    ]
+    assert engine.preview(RUN).counts == {"retain": 1, "delete": 1}
