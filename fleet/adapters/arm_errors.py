@@ -14,7 +14,15 @@ _HINTS: Final = {
     403: "the identity lacks a role at this scope; a new role assignment can take minutes to count",
     429: "Azure limits the rate of requests: run with less parallelism, or again later",
 }
-_GONE: Final = frozenset({"ResourceNotFound", "ResourceGroupNotFound", "ParentResourceNotFound", "NotFound"})
+_GONE: Final = frozenset(
+    {
+        "ResourceNotFound",
+        "ResourceGroupNotFound",
+        "ParentResourceNotFound",
+        "RoleAssignmentNotFound",  # Microsoft.Authorization's own; known from use, not from the fact sheets
+        "NotFound",
+    }
+)
 """The codes of a 404 that say: this resource, or what it lives in, does not exist. Any other 404 (of a
 subscription, a type, an API version, a proxy in between) says nothing about the resource."""
 

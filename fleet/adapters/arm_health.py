@@ -65,7 +65,7 @@ class ArmHealthProbe:
             try:
                 body = client.get(sign.resource_id, sign.api_version)
             except ArmError as error:
-                (bad if error.status == 404 else unknown).append(f"{sign.what}: {error.message}")
+                (bad if error.means_gone else unknown).append(f"{sign.what}: {error.message}")
                 continue
             value = _property(body, sign.prop)
             text = f"{sign.what}: {value}"

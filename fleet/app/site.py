@@ -166,7 +166,7 @@ def outcome(result: StackResult) -> StepOutcome:
         name = result.error.urn.rsplit("::", 1)[-1]
         where = f"{name}: " if name else ""
         return StepOutcome(False, result.error.code, f"{where}{result.error.message}", detail)
-    order: tuple[Op, ...] = ("create", "update", "replace", "delete", "refresh", "same")
+    order: tuple[Op, ...] = ("create", "update", "replace", "delete", "retain", "refresh", "same")
     parts = [f"{count} {op}" for op in order if (count := result.counts.get(op, 0))]
     return StepOutcome(True, message=", ".join(parts), detail=detail)
 

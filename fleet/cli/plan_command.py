@@ -22,7 +22,7 @@ from fleet.plan.site_plan import SitePlan
 
 INLINE = 4
 """Up to so many sites are planned in this process: starting workers would take longer."""
-OPS = ("create", "update", "replace", "delete")
+OPS = ("create", "update", "replace", "delete", "retain")
 
 
 def plan_sites(parts: Parts, specs: Sequence[SiteSpec], jobs: int) -> Iterator[SitePlan]:

@@ -127,7 +127,7 @@ def resource_counts(details: Iterable[Mapping[str, Any]]) -> ResourceCounts:
     changes = merged_changes(details)
     count = {op: sum(c.op == op for c in changes) for op in ("create", "update", "delete", "replace")}
     last: Mapping[str, int] = next((d["counts"] for d in reversed(details) if "counts" in d), {})
-    seen = sum(n for op, n in last.items() if op not in ("read", "delete"))
+    seen = sum(n for op, n in last.items() if op not in ("read", "delete", "retain"))
     return ResourceCounts(**count, same=max(0, seen - count["create"] - count["update"] - count["replace"]))
 
 
