@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from fleet.cli.main import app
+from fleet.diagnostics.explain import built_in
 from fleet.inventory.rule import installed_rules
 from fleet.model.fleet import FleetFile, SiteHeader
 from fleet.model.site import SiteSpec
@@ -46,33 +47,37 @@ document in a file, an alias inside its own anchor, more than 64 levels, or a fi
 RULES_HEAD = """\
 # The rules
 
-What `fleet validate` checks beyond the shape of the files. Each has a test with a case that fires and a
-near miss that does not (tests/unit/test_rules.py). Generated from the code by `docs/generate.py`.
+What `fleet validate` checks beyond the shape of the files. Each has a page with the reason, a wrong example
+and a right one (`fleet explain NET003` prints it), and a test with a case that fires and a near miss that
+does not (tests/unit/test_rules.py). Generated from the code by `docs/generate.py`.
 
 | code | what holds | read in |
 |---|---|---|
 """
 
-SHAPE_CODES = """
-## Codes for the shape of files
+SUPPRESSIONS = """
+## Setting a finding aside
+
+    - {cidr: 10.0.0.0/8, port: 443}  # fleet: ignore[TOL002] the plant's brokers move, until May
+
+at the end of the finding's line, or alone on the line above it; several codes are parted by commas, and the
+reason is part of it. In a shared layer it holds for every site that the value reaches. What is set aside is
+counted, and listed in `-o json`, `-o sarif` and `-o junit`. Errors in the shape of a file and literal secrets
+can't be.
+"""
+
+SHAPE_HEAD = """
+## Codes for the shape of files, and for suppressions
 
 | code | meaning |
 |---|---|
-| INV001 | a file can't be read |
-| INV002 | a file is larger than 10 MB |
-| INV003 | a file is not UTF-8 text |
-| INV004 | a file is empty |
-| INV005 | not YAML, or YAML that is not supported (tags, keys that are not text) |
-| INV006 | a key is given twice |
-| INV007 | an alias inside its own anchor, too many aliases, nested too deep |
-| INV008 | not a mapping, or a second document |
-| INV010 | an unknown key |
-| INV011 | a value of the wrong type or form |
-| INV012 | a key is missing |
-| INV013 | a ring is listed twice |
-| INV014 | a site is in two files |
-| INV015 | a site names a profile that does not exist |
-| INV016 | a site names a ring that does not exist |
+"""
+
+FAILURE_HEAD = """
+## Codes of failed commands
+
+| code | meaning |
+|---|---|
 """
 
 CLI_TAIL = """
@@ -176,8 +181,16 @@ def inventory_page() -> str:
 
 def rules_page() -> str:
     """docs/rules.md."""
-    rows = "".join(f"| {rule.code} | {rule.summary} | {rule.source} |\n" for rule in installed_rules())
-    return RULES_HEAD + rows + SHAPE_CODES
+    rules = "".join(
+        f"| [{rule.code}](../validators/rules/{rule.code}.md) | {rule.summary} | {rule.source} |\n"
+        for rule in installed_rules()
+    )
+    known = built_in().values()
+    shape = "".join(
+        f"| [{e.code}](../fleet/diagnostics/pages/{e.code}.md) | {e.summary} |\n" for e in known if e.page
+    )
+    failures = "".join(f"| {e.code} | {e.summary} |\n" for e in known if not e.page)
+    return RULES_HEAD + rules + SUPPRESSIONS + SHAPE_HEAD + shape + FAILURE_HEAD + failures
 
 
 def cli_page() -> str:

@@ -1,23 +1,28 @@
 """`fleet validate`, `fleet explain` and `fleet show`."""
 
+import importlib.metadata
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import typer
 import yaml
 from rich.table import Table
 from rich.text import Text
 
 from fleet.adapters.inventory_files import read_inventory
+from fleet.app.explain import explanations
+from fleet.app.validate import report as validation_report
 from fleet.app.validate import validate
 from fleet.cli import exits
 from fleet.cli.console import err, out, say, styled
 from fleet.diagnostics.diagnostic import FleetError, has_errors
 from fleet.diagnostics.machine import diagnostics_json
+from fleet.diagnostics.suppress import Report
 from fleet.diagnostics.text import diagnostic_pieces, summary
 from fleet.inventory.inventory import Inventory, Site
-from fleet.inventory.rule import installed_rules
+from fleet.inventory.rule import Rule, installed_rules
 from fleet.inventory.shape import did_you_mean
 
 
@@ -30,19 +35,44 @@ def choose(output: str, *known: str) -> str:
     return output
 
 
+FORMATS = ("text", "json", "sarif", "junit", "github", "azure")
+
+
 def run_validate(folder: Path, output: str) -> int:
     """Exit code of `fleet validate`."""
-    choose(output, "text", "json")
+    choose(output, *FORMATS)
     inventory, shape = read_inventory(folder)
-    diagnostics = validate(inventory, shape, installed_rules())
+    rules = installed_rules()
+    report = validation_report(inventory, shape, rules)
     sites, usable = (inventory.site_files, len(inventory.sites)) if inventory else (0, 0)
-    if output == "json":
-        out().print_json(json.dumps(diagnostics_json(diagnostics, sites)))
-    else:
-        for diagnostic in diagnostics:
+    if output == "text":
+        for diagnostic in report.found:
             out().print(styled(diagnostic_pieces(diagnostic)))
-        say(summary(diagnostics, sites, usable), "error" if has_errors(diagnostics) else "ok")
-    return exits.VALIDATION if has_errors(diagnostics) else exits.OK
+    elif output == "json":
+        out().print_json(
+            json.dumps(diagnostics_json(report.found, sites, report.suppressed)), ensure_ascii=True
+        )
+    else:
+        # Bytes: these formats are UTF-8 whatever the terminal is, and nothing may wrap or colour them.
+        typer.echo(_for_ci(report, rules, output).encode(), nl=False)
+    if output in ("text", "github", "azure"):
+        words = summary(report.found, sites, usable, len(report.suppressed))
+        say(words, "error" if has_errors(report.found) else "ok")
+    return exits.VALIDATION if has_errors(report.found) else exits.OK
+
+
+def _for_ci(report: Report, rules: Sequence[Rule], output: str) -> str:
+    from fleet.diagnostics.annotations import azure, github
+    from fleet.diagnostics.junit import junit
+    from fleet.diagnostics.sarif import sarif
+
+    if output == "sarif":
+        log = sarif(report, explanations(rules), importlib.metadata.version("fleet-toolkit"))
+        return json.dumps(log, indent=1) + "\n"
+    if output == "junit":
+        return junit(report)
+    annotate = github if output == "github" else azure
+    return "".join(line + "\n" for line in annotate(report.found))
 
 
 def valid_inventory(folder: Path) -> Inventory:
@@ -67,19 +97,26 @@ def find_site(inventory: Inventory, name: str) -> Site:
     return site
 
 
-def run_explain(code: str) -> int:
+def run_explain(code: str | None) -> int:
     """Exit code of `fleet explain`."""
     rules = {rule.code: rule for rule in installed_rules()}
-    rule = rules.get(code.upper())
-    if rule is None:
+    known = explanations(tuple(rules.values()))
+    if code is None:
+        for explanation in known.values():
+            out().print(Text.assemble((explanation.code, "bold"), "  ", explanation.summary))
+        return exits.OK
+    if code.upper() not in known:
         raise FleetError(
-            "ENV005", f"there is no rule {code!r}", did_you_mean(code.upper(), rules) or "", exits.USAGE
+            "ENV005", f"there is no code {code!r}", did_you_mean(code.upper(), known) or "", exits.USAGE
         )
+    explanation = known[code.upper()]
+    title, _, body = (explanation.page or f"# {explanation.code}: {explanation.summary}\n").partition("\n")
     text = Text()
-    text.append(f"{rule.code} ", style="bold")
-    text.append(f"({rule.severity}): {rule.summary}\n")
-    text.append("source: ", style="dim")
-    text.append(rule.source + "\n")
+    text.append(title.removeprefix("# ") + "\n", style="bold")
+    if (rule := rules.get(explanation.code)) is not None:
+        text.append(f"{rule.severity}; source: {rule.source}\n", style="dim")
+    text.append(body)
+    text.rstrip()
     out().print(text)
     return exits.OK
 

@@ -12,7 +12,7 @@ MAX_WIDTH = 120
 """Longer source lines are shown around the place that matters."""
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """The text with control characters replaced: a hostile file must not drive the terminal."""
     return "".join(
         "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c).startswith("C") else c for c in text
@@ -34,32 +34,35 @@ def diagnostic_pieces(diagnostic: Diagnostic) -> Iterator[Piece]:
     """One diagnostic as rustc and ruff show theirs: message, place, underlined source line, help."""
     span = diagnostic.span
     yield diagnostic.severity, f"{diagnostic.severity}[{diagnostic.code}]"
-    yield "bold", f": {_visible(diagnostic.message)}\n"
+    yield "bold", f": {visible(diagnostic.message)}\n"
     gutter = " " * len(str(span.line))
     yield "dim", f"{gutter}--> "
-    yield "", f"{_visible(span.path)}:{span.line}:{span.column}\n"
+    yield "", f"{visible(span.path)}:{span.line}:{span.column}\n"
     if diagnostic.source_line is not None:
         shown, column = _window(diagnostic.source_line, span.column)
         end = span.end_column if span.end_line == span.line else len(diagnostic.source_line) + 1
         width = max(1, min(end - span.column, MAX_WIDTH - min(column, MAX_WIDTH - 1)))
         yield "dim", f"{gutter} |\n{span.line} | "
-        yield "", f"{_visible(shown.rstrip())}\n"
+        yield "", f"{visible(shown.rstrip())}\n"
         yield "dim", f"{gutter} | "
         yield diagnostic.severity, f"{' ' * (column - 1)}{'^' * width}\n"
     if diagnostic.help:
         yield "dim", f"{gutter} = "
-        yield "help", f"help: {_visible(diagnostic.help)}\n"
+        yield "help", f"help: {visible(diagnostic.help)}\n"
     if len(diagnostic.sites) > 1:
         shown_sites = ", ".join(diagnostic.sites[:5]) + (" and more" if len(diagnostic.sites) > 5 else "")
         yield "dim", f"{gutter} = at {len(diagnostic.sites)} sites: {shown_sites}\n"
 
 
-def summary(diagnostics: Sequence[Diagnostic], sites: int, usable: int) -> str:
-    """`3 sites: 2 errors, 1 warning`, and how many could be checked where not all could."""
+def summary(diagnostics: Sequence[Diagnostic], sites: int, usable: int, suppressed: int = 0) -> str:
+    """`3 sites: 2 errors, 1 warning; 4 suppressed`, and how many could be checked where not all could."""
     errors = sum(d.severity == "error" for d in diagnostics)
     warnings = len(diagnostics) - errors
     words = [
         f"{n} {word}{'' if n == 1 else 's'}" for n, word in ((errors, "error"), (warnings, "warning")) if n
     ]
     checked = "" if usable == sites else f", {usable} of them complete enough to be checked"
-    return f"{sites} site{'' if sites == 1 else 's'}{checked}: {', '.join(words) or 'no problems found'}"
+    aside = f"; {suppressed} suppressed" if suppressed else ""
+    return (
+        f"{sites} site{'' if sites == 1 else 's'}{checked}: {', '.join(words) or 'no problems found'}{aside}"
+    )
