@@ -4,14 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from fleet.app.site_draft import SiteRequest, draft_site, inherited, problem, wrong_value
+from fleet.app.site_draft import (
+    CHECK,
+    SiteRequest,
+    draft_site,
+    inherited,
+    problem,
+    with_checks,
+    wrong_value,
+)
 from fleet.inventory.edit import new_text, plain
+from fleet.inventory.schema import schema
 from fleet.inventory.source import Path, SourceFile
 
 REPLACE = "# REPLACE: "
 """Stands behind every placeholder of the files, before what to put there."""
-CHECK = "# CHECK: "
-"""Stands at the top of a site's file before each thing that was assumed."""
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
@@ -73,7 +80,7 @@ defaults:
     controlPlane: {{count: 1}}
     podCidr: 10.244.0.0/16
     adminGroups: [{nobody}]{replace}the Entra group that administers the clusters
-    sshPublicKey: ssh-ed25519 AAAA{replace}the public key of whoever may open a shell on the nodes
+    sshPublicKey: ssh-ed25519 REPLACE-WITH-A-PUBLIC-KEY{replace}the key that may log in to the nodes
   delivery: {{registry: {registry}}}{replace}the registry that sites without their own pull from
 
 profiles:
@@ -103,6 +110,8 @@ def wrong_answer(question: Question, answer: str) -> tuple[str, str | None] | No
     """What is wrong with an answer, and what to type instead; None when nothing is."""
     if answer == NOBODY:
         return "an id of zeros names nobody", question.hint
+    if question.key == "domain" and ":" in answer:
+        return "a domain has no port", None
     wrong = wrong_value(question.at, answer)
     if wrong is None:
         return None
@@ -138,18 +147,13 @@ def first_fleet(answers: Mapping[str, str]) -> dict[str, str]:
     )
     draft = draft_site(request, inherited(raw, request.ring, request.profile))
     assumed = list(draft.assumed)
-    assumed += [
-        f"the {key} network is {values[key]}" for key in ("management", "kubernetes") if key not in answers
-    ]
+    for key, network in (("management", "management network"), ("kubernetes", "Kubernetes network")):
+        if key not in answers:
+            assumed.append(f"the {network} is {values[key]}")
     return {
-        f"sites/{request.name}.yaml": with_checks(new_text(draft.values), assumed),
+        f"sites/{request.name}.yaml": with_checks(new_text(draft.values, schema("site")), assumed),
         "fleet.yaml": fleet,
     }
-
-
-def with_checks(text: str, assumed: list[str] | tuple[str, ...]) -> str:
-    """A site's file with what was assumed said at its top."""
-    return "".join(f"{CHECK}{phrase}\n" for phrase in assumed) + text
 
 
 def placeholders(files: Mapping[str, str]) -> list[Placeholder]:

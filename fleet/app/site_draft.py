@@ -18,11 +18,15 @@ from fleet.inventory.source import Path, SourceFile
 from fleet.model.site import SiteSpec
 
 EXIT_USAGE = 2
+CHECK = "# CHECK: "
+"""Stands at the top of a new site's file before each thing that was assumed."""
 INFRA_POOL = 11
 """Addresses of the infrastructure pool: as many as in Azure Local's own examples; 6 to 255 are allowed
 (facts 1.7)."""
 FIRST_NODE, FIRST_OF_INFRA_POOL, FIRST_OF_POOL, DNS = 11, 100, 16, 4
 """Where in their network these stand when there is room: our convention, the one of examples/factory."""
+MANAGEMENT: Path = ("azureLocal", "management", "cidr")
+KUBERNETES: Path = ("kubernetes", "network", "cidr")
 LOAD_BALANCER = (11, 4, 1)
 """Addresses for load balancers, the most that fit."""
 
@@ -123,6 +127,11 @@ def draft_site(request: SiteRequest, below: Mapping[str, Any]) -> Draft:
     return Draft(values, tuple(assumed))
 
 
+def with_checks(text: str, assumed: Iterable[str]) -> str:
+    """A site's file with what was assumed said at its top."""
+    return "".join(f"{CHECK}{phrase}\n" for phrase in assumed) + text
+
+
 def fitted(prefix: str, name: str, limit: int, suffix: str = "") -> str:
     """`prefix`, `name` and `suffix` within `limit` characters; a name that is cut gets four of its digest."""
     room = limit - len(prefix) - len(suffix)
@@ -132,34 +141,49 @@ def fitted(prefix: str, name: str, limit: int, suffix: str = "") -> str:
     return prefix + name + suffix
 
 
-Claim = tuple[str, IPv4Network, str]
-"""A network in a routing domain, and whose it is, such as "graz's management network"."""
+@dataclass(frozen=True)
+class Claim:
+    """A network of a site, in the routing domain where it must be alone."""
+
+    domain: str
+    network: IPv4Network
+    site: str
+    path: Path
+
+    @property
+    def what(self) -> str:
+        """Such as "graz's management network"."""
+        return f"{self.site}'s {'management' if self.path == MANAGEMENT else 'Kubernetes'} network"
 
 
 def claims(inventory: Inventory) -> Iterator[Claim]:
     """The networks of the sites that are there."""
     for site in inventory.sites:
-        domain = site.spec.routing_domain
-        yield domain, site.spec.azure_local.management.cidr, f"{site.name}'s management network"
-        yield domain, site.spec.kubernetes.network.cidr, f"{site.name}'s Kubernetes network"
+        spec = site.spec
+        yield Claim(spec.routing_domain, spec.azure_local.management.cidr, site.name, MANAGEMENT)
+        yield Claim(spec.routing_domain, spec.kubernetes.network.cidr, site.name, KUBERNETES)
 
 
 def request_claims(request: SiteRequest, below: Mapping[str, Any]) -> list[Claim]:
     """The networks of a new site."""
     domain = str(below.get("routingDomain") or "default")
     return [
-        (domain, request.management, f"{request.name}'s management network"),
-        (domain, request.kubernetes, f"{request.name}'s Kubernetes network"),
+        Claim(domain, request.management, request.name, MANAGEMENT),
+        Claim(domain, request.kubernetes, request.name, KUBERNETES),
     ]
 
 
 def overlaps(networks: Iterable[Claim]) -> Iterator[tuple[Claim, Claim]]:
-    """Each claim that overlaps an earlier network of its routing domain, with that one; n log n in all."""
+    """Pairs of two sites' networks that overlap in a routing domain; n log n in all (as rule NET010)."""
     widest: Claim | None = None
-    for claim in sorted(networks, key=lambda c: (c[0], int(c[1].network_address), c[1].prefixlen, c[2])):
-        if widest and widest[0] == claim[0] and claim[1].network_address <= (widest[1].broadcast_address):
-            yield widest, claim
-            if claim[1].broadcast_address <= widest[1].broadcast_address:
+    for claim in sorted(
+        networks, key=lambda c: (c.domain, int(c.network.network_address), c.network.prefixlen, c.site)
+    ):
+        inside = widest is not None and widest.domain == claim.domain
+        if inside and widest and claim.network.network_address <= widest.network.broadcast_address:
+            if widest.site != claim.site:
+                yield widest, claim
+            if claim.network.broadcast_address <= widest.network.broadcast_address:
                 continue
         widest = claim
 
@@ -191,7 +215,7 @@ def _nodes(request: SiteRequest, below: Mapping[str, Any], assumed: list[str]) -
         if below.get("topology") != "pilot-node":
             raise problem(
                 f"the machines of a {below.get('topology') or 'site without a topology'} must be named",
-                f"--node {fitted('', request.name, 12)}-n1={_offset(request.management, FIRST_NODE)} for each",
+                f"--node {fitted('', request.name, 12)}-n1=ADDRESS, once for each",
             )
         nodes = [(fitted("", request.name, 15, "-n1"), _offset(request.management, FIRST_NODE))]
         assumed.append(f"the machine is {nodes[0][0]}, with the address {nodes[0][1]}")
@@ -251,6 +275,7 @@ def _azure_local(
         assumed.append(f"the witness is the storage account {account}")
     local["customLocation"] = fitted("", name, 63, "-location")
     local["keyVault"] = fitted("kv-fleet-", name, 24)
+    assumed.append(f"the key vault's name {local['keyVault']} is free in all of Azure")
     return local
 
 

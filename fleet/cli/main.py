@@ -20,6 +20,10 @@ app = typer.Typer(
 )
 rollout_app = typer.Typer(help="Change the fleet ring by ring, gated and resumable.", no_args_is_help=True)
 sandbox_app = typer.Typer(help="A stand-in for Azure on this machine.", no_args_is_help=True)
+site_app = typer.Typer(help="Sites of the inventory.", no_args_is_help=True)
+import_app = typer.Typer(help="Sites from what is written elsewhere.", no_args_is_help=True)
+app.add_typer(site_app, name="site")
+app.add_typer(import_app, name="import")
 app.add_typer(rollout_app, name="rollout")
 app.add_typer(sandbox_app, name="sandbox")
 
@@ -46,16 +50,116 @@ PROCESSORS = os.cpu_count() or 1
 
 
 @app.command()
-def validate(inventory: InventoryOption = HERE, output: OutputOption = "text") -> None:
-    """Find every mistake that can be found before a site is touched."""
+def init(
+    folder: Annotated[
+        Path, typer.Argument(help="A folder without a fleet; made when it is not there.")
+    ] = HERE,
+    name: Annotated[str | None, typer.Option(help="Name of the fleet.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Entra tenant id.")] = None,
+    subscription: Annotated[str | None, typer.Option(help="Subscription id.")] = None,
+    region: Annotated[str | None, typer.Option(help="Such as westeurope.")] = None,
+    domain: Annotated[str | None, typer.Option(help="DNS domain of the machines.")] = None,
+    site: Annotated[str | None, typer.Option(help="Name of the pilot site.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Name of its profile.")] = None,
+    management: Annotated[str | None, typer.Option(help="Its management network, a CIDR.")] = None,
+    kubernetes: Annotated[str | None, typer.Option(help="Its Kubernetes network, a CIDR.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask: defaults and placeholders.")] = False,
+) -> None:
+    """Write a first fleet: one pilot site that validates, with placeholders marked.
+
+    In a terminal it asks for what no option gives. What it makes up it marks in the files and lists.
+    """
+    from fleet.cli.author_commands import run_init
+
+    given = {
+        "name": name, "tenant": tenant, "subscription": subscription, "region": region, "domain": domain,
+        "site": site, "profile": profile, "management": management, "kubernetes": kubernetes,
+    }  # fmt: skip
+    raise typer.Exit(run_init(folder, given, yes=yes))
+
+
+@site_app.command("add")
+def site_add(
+    name: str,
+    ring: Annotated[str, typer.Option("--ring", help="A ring of fleet.yaml.")],
+    management: Annotated[str, typer.Option(help="Network of the machines, a CIDR.")],
+    kubernetes: Annotated[str, typer.Option(help="Network of the AKS cluster, a CIDR.")],
+    profile: Annotated[str | None, typer.Option(help="A profile of fleet.yaml.")] = None,
+    node: Annotated[list[str] | None, typer.Option(help="NAME=IP of a machine; repeat it.")] = None,
+    dns: Annotated[list[str] | None, typer.Option(help="A DNS server; repeat it.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="KEY=VALUE; repeat it.")] = None,
+    inventory: InventoryOption = HERE,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the file, write nothing.")] = False,
+) -> None:
+    """Write the file of a new site, its addresses planned from its networks, and say what is missing."""
+    from fleet.cli.author_commands import run_site_add
+
+    code = run_site_add(
+        inventory, name, ring, profile, management, kubernetes, node or [], dns or [], label or [],
+        dry_run=dry_run,
+    )  # fmt: skip
+    raise typer.Exit(code)
+
+
+@import_app.command("csv")
+def import_csv(
+    file: Annotated[Path, typer.Argument(help="A spreadsheet saved as CSV: a row a site.")],
+    inventory: InventoryOption = HERE,
+    update: Annotated[bool, typer.Option("--update", help="Change the sites that are there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be, write nothing.")] = False,
+) -> None:
+    """Write site files from a spreadsheet; all rows or none. docs/import-csv.md lists the columns."""
+    from fleet.cli.author_commands import run_import_csv
+
+    raise typer.Exit(run_import_csv(inventory, file, update=update, dry_run=dry_run))
+
+
+@app.command()
+def schema(
+    kind: Annotated[str | None, typer.Argument(help="fleet or site.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for both, as files.")] = None,
+) -> None:
+    """Print the JSON Schema of fleet.yaml or of a site's file, for editors (docs/editors.md)."""
+    from fleet.cli.author_commands import run_schema
+
+    raise typer.Exit(run_schema(kind, out))
+
+
+@app.command()
+def fmt(
+    inventory: InventoryOption = HERE,
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 3 if there is need.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Change nothing; show what would.")] = False,
+) -> None:
+    """Put the keys of every file in order, two spaces an indent; comments and quotes stay."""
+    from fleet.cli.author_commands import run_fmt
+
+    raise typer.Exit(run_fmt(inventory, check=check, diff=diff))
+
+
+@app.command()
+def validate(
+    inventory: InventoryOption = HERE,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="text, json, sarif, junit, github or azure.")
+    ] = "text",
+) -> None:
+    """Find every mistake that can be found before a site is touched.
+
+    github and azure are the log commands by which GitHub Actions and Azure Pipelines put remarks on the
+    lines of a change; without -o the output is text there too. In a file of the inventory,
+    `# fleet: ignore[NET003] reason` sets a finding of its line, or of the line below it, aside.
+    """
     from fleet.cli.inventory_commands import run_validate
 
     raise typer.Exit(run_validate(inventory, output))
 
 
 @app.command()
-def explain(code: Annotated[str, typer.Argument(help="Such as NET003.")]) -> None:
-    """Say what a diagnostic's code means and where its rule comes from."""
+def explain(
+    code: Annotated[str | None, typer.Argument(help="Such as NET003; without one, all are listed.")] = None,
+) -> None:
+    """Say what a code means: why, a wrong example, a right one, and where its rule comes from."""
     from fleet.cli.inventory_commands import run_explain
 
     raise typer.Exit(run_explain(code))

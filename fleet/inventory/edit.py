@@ -1,0 +1,223 @@
+"""Changes to the text of an inventory's files: the house format, values set, new files. Text in, text out.
+
+ruamel.yaml reads and writes the text with its comments and quotes; the order of keys is made before, by
+moving text (fleet/inventory/order.py). Whatever was done is read again by our own reader: an edit that would
+change another value, or lose a comment, is refused.
+"""
+
+import io
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.emitter import RoundTripEmitter
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+from fleet.inventory.order import ordered
+from fleet.inventory.schema import Schema, child, resolved
+from fleet.inventory.source import Path, SourceFile, YamlError
+
+WIDTH = 110
+"""Longer lists and mappings in brackets go on in the next line; a text never does."""
+_INLINE = 92
+"""The longest mapping that a new file has in braces, in characters."""
+_PASSES = 4
+"""A second pass finds nothing to do, but for comments in odd places that the first one moved."""
+_WORDS_OF_YAML_1_1 = ("yes", "no", "on", "off", "y", "n")
+"""Text to us, true or false to older readers: quoted in what is written, so that all agree."""
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class EditError(Exception):
+    """The text can't be changed as asked; the message says why, as one phrase."""
+
+
+class _Emitter(RoundTripEmitter):
+    """Breaks only what stands in brackets over lines, and no text, however long."""
+
+    def process_scalar(self) -> None:
+        width, self.best_width = self.best_width, sys.maxsize
+        super().process_scalar()
+        self.best_width = width
+
+
+def formatted(file: SourceFile, schema: Schema) -> str:
+    """The file's text in the house format: keys as `ordered` has them, two spaces an indent, LF.
+
+    Comments, quotes and what is written in brackets stay so. Raises `YamlError` when the file can't be read,
+    `EditError` when a value or a comment would not survive.
+    """
+    values = _values(file)
+    text = _lines(file.text).rstrip("\n") + "\n"
+    for _ in range(_PASSES):
+        last = text
+        try:
+            text = _layout(ordered(text, schema))
+        except yaml.YAMLError:
+            raise EditError("the YAML library does not keep one of its comments where it stands") from None
+        if text == last:
+            break
+    else:
+        raise EditError("its comments find no lasting place")
+    if text != file.text:
+        _check(file, text, values)
+    return text
+
+
+def with_values(file: SourceFile, changes: Mapping[Path, Any], schema: Schema) -> str:
+    """The file's text with the value at each path (of keys) set; comments and all other values stay.
+
+    A mapping that is missing on the way is added. Raises `YamlError` as `formatted`, and `EditError` also
+    when the file is not in the house layout: more than the change would differ.
+    """
+    values = _values(file)
+    if _layout(file.text) != file.text:
+        raise EditError("it is not in the layout of `fleet fmt`, and more than the change would differ")
+    library = _library(file.text)
+    document = library.load(file.text)
+    for path, value in changes.items():
+        _set(document, path, _styled(value), schema)
+        _set(values, path, value, schema)
+    text = _dumped(library, document)
+    _check(file, text, values)
+    return text
+
+
+def new_text(values: Mapping[str, Any], schema: Schema) -> str:
+    """A new file in the house format: keys in the order of `schema`, short mappings in braces."""
+    return _dumped(_library(), _styled(_sorted(values, schema, schema), top=True))
+
+
+def plain(text: str) -> str:
+    """`text` as YAML that reads as that text: in quotes only where it must be."""
+    try:
+        same = SourceFile("", f"key: {text}\n".encode()).load()[0] == {"key": text}
+    except YamlError:
+        same = False
+    return text if same else json.dumps(text, ensure_ascii=False)
+
+
+def _lines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _values(file: SourceFile) -> dict[str, Any]:
+    values, problems = file.load()
+    if problems:
+        raise YamlError(problems[0])
+    return dict(values)
+
+
+def _check(file: SourceFile, text: str, wanted: Mapping[str, Any]) -> None:
+    """Raises `EditError` when `text` does not read as `wanted`, or lacks a comment of `file`."""
+    try:
+        values = _values(SourceFile(file.path, text.encode()))
+    except YamlError as error:
+        raise EditError(f"it could not be read any more: {error.diagnostic.message}") from None
+    # As JSON: for Python, 1 == True == 1.0.
+    if json.dumps(values, sort_keys=True) != json.dumps(wanted, sort_keys=True):
+        raise EditError("a value would change: it is written in a way that the YAML library does not keep")
+    lost = Counter(_comments(_lines(file.text))) - Counter(_comments(text))
+    if lost:
+        raise EditError(
+            f"the YAML library would lose the comment {min(lost)!r}; move it to a line above a key"
+        )
+
+
+def _comments(text: str) -> Iterator[str]:
+    """Every comment: what is between two tokens and not space; and in the first line of a block text."""
+    end = 0
+    for token in yaml.scan(text, Loader=_LOADER):
+        gap = text[end : token.start_mark.index]
+        end = max(end, token.end_mark.index)
+        if isinstance(token, yaml.ScalarToken) and token.style in ("|", ">"):
+            gap += text[token.start_mark.index : end].partition("\n")[0]
+        yield from _comments_of(gap)
+    yield from _comments_of(text[end:])
+
+
+def _comments_of(gap: str) -> list[str]:
+    return [line[line.index("#") :].rstrip() for line in gap.split("\n") if "#" in line]
+
+
+# --- ruamel.yaml
+
+
+def _library(text: str = "") -> YAML:
+    """The library, set to the house layout; a document that begins with `---` keeps it."""
+    library = YAML()
+    library.Emitter = _Emitter
+    library.preserve_quotes = True
+    library.width = WIDTH
+    library.indent(mapping=2, sequence=4, offset=2)
+    library.explicit_start = any(line.startswith("---") for line in text.split("\n"))
+    return library
+
+
+def _dumped(library: YAML, value: Any) -> str:
+    stream = io.StringIO()
+    library.dump(value, stream)
+    return stream.getvalue()
+
+
+def _layout(text: str) -> str:
+    library = _library(text)
+    try:
+        return _dumped(library, library.load(text))
+    except YAMLError as error:
+        raise EditError(f"the YAML library can't read it: {str(error).splitlines()[0]}") from None
+
+
+def _set(node: Any, path: Path, value: Any, schema: Schema) -> None:
+    """Set `value` in nested mappings, ours or the library's."""
+    here = schema
+    for step in path[:-1]:
+        if not isinstance(node.get(step), dict):
+            _put(node, step, _styled({}), resolved(schema, here))
+        node, here = node[step], child(schema, here, step) or {}
+    _put(node, path[-1], value, resolved(schema, here))
+
+
+def _put(node: Any, key: Any, value: Any, schema: Schema) -> None:
+    """Set a key; a new one stands before the first that follows it in the model.
+
+    Never behind the last, for the comments and blank lines after it belong to what comes then.
+    """
+    if key in node or not isinstance(node, CommentedMap):
+        node[key] = value
+        return
+    order = list(schema.get("properties", {}))
+    following = order[order.index(key) + 1 :] if key in order else []
+    places = [place for place, other in enumerate(node) if other in following]
+    node.insert(min([*places, max(len(node) - 1, 0)]), key, value)
+
+
+def _sorted(value: Any, root: Schema, here: Schema) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    order = {key: place for place, key in enumerate(resolved(root, here).get("properties", {}))}
+    keys = sorted(value, key=lambda key: order.get(key, len(order)))
+    return {key: _sorted(value[key], root, child(root, here, key) or {}) for key in keys}
+
+
+def _styled(value: Any, *, top: bool = False) -> Any:
+    """`value` as the library's own kinds, in brackets where that is short."""
+    if isinstance(value, Mapping):
+        mapping = CommentedMap({key: _styled(item) for key, item in value.items()})
+        if not top and len(json.dumps(value).replace('"', "")) <= _INLINE:
+            mapping.fa.set_flow_style()
+        return mapping
+    if isinstance(value, (list, tuple)):
+        sequence = CommentedSeq([_styled(item) for item in value])
+        if not any(isinstance(item, Mapping) for item in value):
+            sequence.fa.set_flow_style()
+        return sequence
+    if isinstance(value, str) and value.lower() in _WORDS_OF_YAML_1_1:
+        return DoubleQuotedScalarString(value)
+    return value
