@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.composer import ComposerError
 from ruamel.yaml.emitter import RoundTripEmitter
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
@@ -59,6 +60,9 @@ def formatted(file: SourceFile, schema: Schema) -> str:
         last = text
         try:
             text = _layout(ordered(text, schema))
+        except (yaml.composer.ComposerError, ComposerError):
+            message = "an anchor is given twice, or its alias would stand before it: write the value out"
+            raise EditError(message) from None
         except yaml.YAMLError:
             raise EditError("the YAML library does not keep one of its comments where it stands") from None
         if text == last:
@@ -170,6 +174,8 @@ def _layout(text: str) -> str:
     library = _library(text)
     try:
         return _dumped(library, library.load(text))
+    except ComposerError:
+        raise  # about anchors: `formatted` says it
     except YAMLError as error:
         raise EditError(f"the YAML library can't read it: {str(error).splitlines()[0]}") from None
 
