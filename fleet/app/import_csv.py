@@ -333,8 +333,7 @@ def _value(column: Column, cell: str) -> Any:
     elif types == {"boolean"} and cell.lower() in ("true", "false"):
         value = cell.lower() == "true"
     if wrong := wrong_value(column.path, value):
-        field_name = re.escape(".".join(map(str, column.path))) + r"(\.\w+)*(:| is)? "
-        raise _WrongError(re.sub("^" + field_name, "", wrong[0]), wrong[1], column.path)
+        raise _WrongError(*wrong, column.path)
     return value
 
 

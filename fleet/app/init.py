@@ -112,10 +112,7 @@ def wrong_answer(question: Question, answer: str) -> tuple[str, str | None] | No
         return "an id of zeros names nobody", question.hint
     if question.key == "domain" and ":" in answer:
         return "a domain has no port", None
-    wrong = wrong_value(question.at, answer)
-    if wrong is None:
-        return None
-    return wrong[0].removeprefix(f"{'.'.join(map(str, question.at))} ").removeprefix(": "), wrong[1]
+    return wrong_value(question.at, answer)
 
 
 def first_fleet(answers: Mapping[str, str]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """A new site: its names chosen and its addresses planned, from two networks and what it inherits."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
@@ -61,7 +62,7 @@ def problem(message: str, help_text: str | None = None, code: str = "NEW002") ->
 def wrong_value(path: Path, value: Any) -> tuple[str, str | None] | None:
     """What the model says against `value` at `path` of a site, and what to type instead; None when right.
 
-    What the value leaves out is not held against it: it may be inherited.
+    The message does not name the field. What the value leaves out is not held against it: it may be inherited.
     """
     nested: Any = value
     for step in reversed(path):
@@ -71,7 +72,8 @@ def wrong_value(path: Path, value: Any) -> tuple[str, str | None] | None:
         SiteSpec.model_validate(nested)
     except ValidationError as error:
         found = shape_diagnostics(SiteSpec, error, lambda *_: (nowhere, ()), ignore_missing=True)
-        return (found[0].message, found[0].help) if found else None
+        name = re.escape(".".join(map(str, path))) + r"(\.\w+)*(:| is)? "
+        return (re.sub(f"^{name}", "", found[0].message), found[0].help) if found else None
     return None
 
 
@@ -102,7 +104,7 @@ def draft_site(request: SiteRequest, below: Mapping[str, Any]) -> Draft:
     network is in the way or too small, or the machines must be named.
     """
     if wrong := wrong_value(("name",), request.name):
-        raise problem(*wrong)
+        raise problem(f"the site's name is {wrong[0]}", wrong[1])
     _networks_apart(request, below)
     assumed: list[str] = []
     nodes = _nodes(request, below, assumed)

@@ -158,10 +158,15 @@ def run_init(folder: Path, given: Mapping[str, str | None], *, yes: bool) -> int
     return exits.VALIDATION if has_errors(found) else exits.OK
 
 
+def in_terminal() -> bool:
+    """Whether there is somebody to ask."""
+    return err().is_terminal and sys.stdin.isatty()
+
+
 def _asked(answers: dict[str, str]) -> dict[str, str]:
     """The answers with those that were not given asked for; Enter takes a default, or its placeholder."""
     missing = [question for question in init.QUESTIONS if question.key not in answers]
-    if missing and not (err().is_terminal and sys.stdin.isatty()):
+    if missing and not in_terminal():
         flags = " ".join(f"--{question.key} …" for question in missing)
         raise FleetError("NEW002", "nobody to ask here", f"{flags}, or --yes for defaults", exits.USAGE)
     for question in missing:
@@ -233,7 +238,7 @@ def run_site_add(
 
 def _field(option: str, value: str, *path: str) -> str:
     if wrong := wrong_value(path, value):
-        raise problem(f"{option}: {wrong[0].removeprefix('.'.join(path)).lstrip(': ')}", wrong[1])
+        raise problem(f"{option}: {wrong[0]}", wrong[1])
     return value
 
 

@@ -32,6 +32,7 @@ _PASSES = 4
 """A second pass finds nothing to do, but for comments in odd places that the first one moved."""
 _WORDS_OF_YAML_1_1 = ("yes", "no", "on", "off", "y", "n")
 """Text to us, true or false to older readers: quoted in what is written, so that all agree."""
+_ANCHORS = "an anchor is given twice, or its alias would stand before it: write the value out"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -60,9 +61,8 @@ def formatted(file: SourceFile, schema: Schema) -> str:
         last = text
         try:
             text = _layout(ordered(text, schema))
-        except (yaml.composer.ComposerError, ComposerError):
-            message = "an anchor is given twice, or its alias would stand before it: write the value out"
-            raise EditError(message) from None
+        except yaml.composer.ComposerError:
+            raise EditError(_ANCHORS) from None
         except yaml.YAMLError:
             raise EditError("the YAML library does not keep one of its comments where it stands") from None
         if text == last:
@@ -175,7 +175,7 @@ def _layout(text: str) -> str:
     try:
         return _dumped(library, library.load(text))
     except ComposerError:
-        raise  # about anchors: `formatted` says it
+        raise EditError(_ANCHORS) from None
     except YAMLError as error:
         raise EditError(f"the YAML library can't read it: {str(error).splitlines()[0]}") from None
 
