@@ -50,8 +50,7 @@ class Table:
         for _ in range(column):
             at = self._end(line, at) + 1
         start = min(at, len(line))
-        end = self._end(line, start)
-        return start, max(end - 1, start)
+        return start, self._end(line, start)
 
     def _end(self, line: str, start: int) -> int:
         quoted = re.compile(r'\s*"(?:[^"]|"")*"').match(line, start)

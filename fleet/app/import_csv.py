@@ -116,7 +116,7 @@ def _columns(table: Table, *, update: bool) -> list[Column]:
             continue
         table.found.append(table.finding("CSV002", message, help_text, table.header, number))
     for path in (NAME,) if update else (NAME, RING):
-        if path not in [column.path for column in columns]:
+        if not table.found and path not in [column.path for column in columns]:
             message = f"there is no column {path[0]!r}"
             table.found.append(table.finding("CSV002", message, "add it", table.header))
     return columns

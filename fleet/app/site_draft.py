@@ -62,7 +62,7 @@ def problem(message: str, help_text: str | None = None, code: str = "NEW002") ->
 def wrong_value(path: Path, value: Any) -> tuple[str, str | None] | None:
     """What the model says against `value` at `path` of a site, and what to type instead; None when right.
 
-    The message does not name the field. What the value leaves out is not held against it: it may be inherited.
+    The message does not name the field. What the value leaves out may be inherited, and is not missed.
     """
     nested: Any = value
     for step in reversed(path):

@@ -172,7 +172,10 @@ def _asked(answers: dict[str, str]) -> dict[str, str]:
     for question in missing:
         while True:
             shown = "later" if question.hint else question.default
-            answer = err().input(Text(f"{question.text} [{shown}]: ")).strip()
+            try:
+                answer = err().input(Text(f"{question.text} [{shown}]: ")).strip()
+            except EOFError:
+                raise FleetError("NEW002", "the answers ended", "nothing was written", exits.USAGE) from None
             wrong = init.wrong_answer(question, answer) if answer else None
             if wrong is None:
                 break

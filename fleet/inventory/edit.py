@@ -20,7 +20,7 @@ from ruamel.yaml.emitter import RoundTripEmitter
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from fleet.inventory.order import ordered
+from fleet.inventory.order import ordered, with_key
 from fleet.inventory.schema import Schema, child, resolved
 from fleet.inventory.source import Path, SourceFile, YamlError
 
@@ -85,10 +85,14 @@ def with_values(file: SourceFile, changes: Mapping[Path, Any], schema: Schema) -
         raise EditError("it is not in the layout of `fleet fmt`, and more than the change would differ")
     library = _library(file.text)
     document = library.load(file.text)
+    added: list[tuple[Path, Any]] = []
     for path, value in changes.items():
-        _set(document, path, _styled(value), schema)
-        _set(values, path, value, schema)
+        if not _replaced(document, path, value):
+            added.append((path, value))
+        _replaced(values, path, value, add=True)
     text = _dumped(library, document)
+    for path, value in added:
+        text = _with_added(text, path, value, schema)
     _check(file, text, values)
     return text
 
@@ -180,28 +184,38 @@ def _layout(text: str) -> str:
         raise EditError(f"the YAML library can't read it: {str(error).splitlines()[0]}") from None
 
 
-def _set(node: Any, path: Path, value: Any, schema: Schema) -> None:
-    """Set `value` in nested mappings, ours or the library's."""
-    here = schema
-    for step in path[:-1]:
-        if not isinstance(node.get(step), dict):
-            _put(node, step, _styled({}), resolved(schema, here))
-        node, here = node[step], child(schema, here, step) or {}
-    _put(node, path[-1], value, resolved(schema, here))
+def _replaced(node: Any, path: Path, value: Any, *, add: bool = False) -> bool:
+    """Set what is there at `path` of nested mappings, or `add` it; False when nothing is there."""
+    for depth, step in enumerate(path):
+        if depth + 1 < len(path) and isinstance(node.get(step), dict):
+            node = node[step]
+            continue
+        if step not in node and not add:
+            return False
+        for outer in reversed(path[depth + 1 :]):
+            value = {outer: value}
+        node[step] = _styled(value) if isinstance(node, CommentedMap) else value
+        return True
+    return False
 
 
-def _put(node: Any, key: Any, value: Any, schema: Schema) -> None:
-    """Set a key; a new one stands before the first that follows it in the model.
-
-    Never behind the last, for the comments and blank lines after it belong to what comes then.
-    """
-    if key in node or not isinstance(node, CommentedMap):
-        node[key] = value
-        return
-    order = list(schema.get("properties", {}))
-    following = order[order.index(key) + 1 :] if key in order else []
-    places = [place for place, other in enumerate(node) if other in following]
-    node.insert(min([*places, max(len(node) - 1, 0)]), key, value)
+def _with_added(text: str, path: Path, value: Any, schema: Schema) -> str:
+    """`text` with a value that is not there yet; an earlier one may have added mappings on its way."""
+    node: Any = _values(SourceFile("", text.encode()))
+    steps = [str(step) for step in path]
+    depth = 0
+    while isinstance(node.get(steps[depth]), dict):
+        node, depth = node[steps[depth]], depth + 1
+    for outer in reversed(steps[depth + 1 :]):
+        value = {outer: value}
+    entry = CommentedMap({steps[depth]: _styled(value)})
+    block = _dumped(_library(), entry)
+    entry.fa.set_flow_style()
+    inline = _dumped(_library(), entry).strip()[1:-1]
+    try:
+        return with_key(text, schema, steps[:depth], steps[depth], block, inline)
+    except KeyError as error:
+        raise EditError(f"{error.args[0]} comes from an alias or a merge: write it out") from None
 
 
 def _sorted(value: Any, root: Schema, here: Schema) -> Any:

@@ -4,6 +4,7 @@ A round-trip library keeps a comment with the value *before* it, so that a comme
 behind when the key moves. Here the lines above a key go with it, and nothing inside a value is touched.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -25,6 +26,39 @@ def ordered(text: str, schema: Schema) -> str:
     """
     root = yaml.compose(text, Loader=_LOADER)
     return _Arranger(text, schema).arranged(root, schema, 0, len(text), 0)
+
+
+def with_key(text: str, schema: Schema, path: Sequence[str], key: str, block: str, inline: str) -> str:
+    """`text` with a key added to the mapping at `path`, before the first key that follows it in `schema`.
+
+    The comments above that one stay above it. `block` is the entry in lines, `inline` as it stands in
+    braces. Raises `KeyError` when there is no mapping at `path`.
+    """
+    node: Any = yaml.compose(text, Loader=_LOADER)
+    here, above = schema, 0
+    for step in path:
+        pairs = {k.value: (k, v) for k, v in node.value}
+        above, node, here = pairs[step][0].end_mark.index, pairs[step][1], child(schema, here, step) or {}
+    if not isinstance(node, yaml.MappingNode):
+        raise KeyError(".".join(path))
+    order = list(resolved(schema, here).get("properties", {}))
+    following = order[order.index(key) + 1 :] if key in order else []
+    place = next((n for n, (k, _) in enumerate(node.value) if k.value in following), len(node.value))
+    starts = [k.start_mark.index for k, _ in node.value]
+    if node.flow_style:
+        if place < len(starts):
+            return f"{text[: starts[place]]}{inline}, {text[starts[place] :]}"
+        at = max(mark.end_mark.index for mark in node.value[-1]) if starts else node.end_mark.index - 1
+        return f"{text[:at]}{', ' if starts else ''}{inline}{text[at:]}"
+    lines = _Arranger(text, schema)
+    inner = starts[0] - lines.line(starts[0])
+    if place == 0:
+        at = lines.lead(above, starts[0], inner) if above else lines.line(starts[0])
+    else:
+        end = starts[place] if place < len(starts) else node.end_mark.index
+        at = lines.lead(starts[place - 1], end, inner)
+    entry = "".join(f"{' ' * inner}{line}\n" for line in block.splitlines())
+    return text[:at] + entry + text[at:]
 
 
 @dataclass(frozen=True)

@@ -260,6 +260,45 @@ def test_values_are_set_in_place_and_nothing_else_differs() -> None:
     ]  # fmt: skip
 
 
+COMMENTED = """\
+# top
+ring: broad
+# about azure
+azure:
+  # about the region
+  region: westeurope
+  # nothing else
+
+# about the cluster
+kubernetes: {name: k}
+profile:
+# the end
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "old", "new"),
+    [
+        (("name",), "x", "ring: broad\n", "name: x\nring: broad\n"),
+        (("topology",), "distributed", "ring: broad\n", "ring: broad\ntopology: distributed\n"),
+        (("azure", "tenant"), "t", "azure:\n", "azure:\n  tenant: t\n"),
+        (("azure", "zone"), "1", "westeurope\n", "westeurope\n  zone: '1'\n"),
+        (("tools", "a", "replicas"), 2, "profile:\n", "profile:\ntools: {a: {replicas: 2}}\n"),
+        (("kubernetes", "podCidr"), "p", "{name: k}", "{name: k, podCidr: p}"),
+        (("kubernetes", "controlPlane", "count"), 3, "{name: k}", "{name: k, controlPlane: {count: 3}}"),
+        (("profile",), "p", "profile:\n", "profile: p\n"),
+        (("azureLocal", "nodes"), [{"name": "n1", "ip": "i"}], "\n# about the cluster\n",
+         "azureLocal: {nodes: [{name: n1, ip: i}]}\n\n# about the cluster\n"),
+    ],
+    ids=lambda value: str(value)[:30],
+)  # fmt: skip
+def test_a_new_key_parts_no_comment_from_what_it_is_about(
+    path: tuple[str, ...], value: object, old: str, new: str
+) -> None:
+    changed = with_values(SourceFile("x.yaml", COMMENTED.encode()), {path: value}, SITE)
+    assert changed == COMMENTED.replace(old, new, 1)
+
+
 def test_a_file_out_of_layout_is_not_touched_by_a_change() -> None:
     with pytest.raises(EditError, match="it is not in the layout of `fleet fmt`"):
         with_values(SourceFile("x.yaml", b"labels:   {a: b}\n"), {("ring",): "a"}, SITE)

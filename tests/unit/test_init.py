@@ -159,6 +159,19 @@ def test_in_a_terminal_it_asks_again_until_the_answer_is_right(
     assert f"subscription: {NOBODY}  # REPLACE" in fleet
 
 
+def test_answers_that_end_write_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ended(prompt: Text) -> str:
+        raise EOFError
+
+    monkeypatch.setattr(author_commands, "in_terminal", lambda: True)
+    monkeypatch.setattr(err(), "input", ended)
+    assert main(["init", str(tmp_path / "new")]) == exits.USAGE
+    assert "error[NEW002]: the answers ended" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_write_that_fails_leaves_no_half_written_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
