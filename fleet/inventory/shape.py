@@ -116,8 +116,9 @@ def shape_diagnostics(
 ) -> list[Diagnostic]:
     """One diagnostic for each complaint of the model, in the model's order.
 
-    Codes: INV010 unknown key, INV011 wrong value, INV012 missing key, SEC001 a literal secret where a
-    reference belongs (its line is not shown).
+    With `ignore_missing`, what another layer may complete is no complaint. Codes: INV010 unknown key,
+    INV011 wrong value, INV012 missing key, SEC001 a literal secret where a reference belongs (its line
+    is not shown).
     """
     found = []
     for item in error.errors(include_url=False):
@@ -130,9 +131,10 @@ def shape_diagnostics(
             item.get("ctx", {}),
             item["msg"],
         )
+        if complaint.kind in ("missing", "too_short") and ignore_missing:
+            continue
         if complaint.kind == "missing":
-            if not ignore_missing:
-                found.append(_missing(complaint, place))
+            found.append(_missing(complaint, place))
         elif complaint.kind == "extra_forbidden":
             found.append(_unknown_key(complaint, place))
         else:

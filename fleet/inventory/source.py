@@ -84,6 +84,8 @@ class _Frame:
     key_span: Span | None = None
     has_key: bool = False
     size: int = 1
+    merged: set[str] = field(default_factory=set)
+    """Keys that came by `<<`: giving them again is what merging is for."""
 
 
 class _Builder:
@@ -227,7 +229,9 @@ class _Builder:
             raise self.fail("INV005", "a key is text, not a mapping or a sequence", span)
         if not isinstance(key, str):  # `1:` or `true:`; keys of ours are always text
             key = str(key).lower() if isinstance(key, bool) else "" if key is None else str(key)
-        if key in frame.container:
+        if key in frame.merged:
+            frame.merged.discard(key)
+        elif key in frame.container:
             self.duplicates.append(
                 self.source.diagnostic(
                     "INV006", f"the key {key!r} is given twice", span, "keep one of the two"
@@ -244,6 +248,7 @@ class _Builder:
             for key, item in part.items():
                 if key not in frame.container:
                     frame.container[key] = item
+                    frame.merged.add(key)
                     if frame.place is not None and part_place is not None and key in part_place.children:
                         frame.place.children[key] = part_place.children[key]
 

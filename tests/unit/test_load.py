@@ -75,6 +75,11 @@ def test_an_unused_profile_is_checked_too() -> None:
     assert "'pilot'" in found[0].message
 
 
+def test_a_layer_may_take_an_inherited_pool_away() -> None:
+    found = check({GRAZ: [("kubernetes:\n", "kubernetes:\n  nodePools: {spare: null}\n")]})
+    assert places(found) == []
+
+
 def test_two_files_for_one_site() -> None:
     files: dict[str, str | bytes] = dict(factory_files())
     files["sites/zz.yaml"] = files[GRAZ]

@@ -38,6 +38,13 @@ def test_merge_keys_keep_what_is_written_beside_them() -> None:
     }
 
 
+def test_a_merged_key_may_be_given_again_and_only_once() -> None:
+    source = SourceFile("x.yaml", b"b: &b {x: 1}\nc:\n  <<: *b\n  x: 2\n")
+    assert source.load() == ({"b": {"x": 1}, "c": {"x": 2}}, [])
+    twice = SourceFile("x.yaml", b"b: &b {x: 1}\nc:\n  <<: *b\n  x: 2\n  x: 3\n")
+    assert [(d.code, d.span.line) for d in twice.load()[1]] == [("INV006", 5)]
+
+
 def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
     assert read(b"\xef\xbb\xbfkey: 1\n") == {"key": 1}
 
