@@ -190,6 +190,11 @@ def _words(complaint: _Complaint) -> tuple[str, str | None]:
         case "string_pattern_mismatch":
             what = "the key" if complaint.about_key else dotted
             return f"{what} is {_kind(given)}, which does not match {context['pattern']}", None
+        case "too_short":
+            return (
+                f"{dotted} has {context['actual_length']}; at least {context['min_length']} must be there",
+                None,
+            )
         case "value_error":
             return f"{dotted}: {context['error']}", None
         case _:

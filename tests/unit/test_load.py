@@ -80,6 +80,11 @@ def test_a_layer_may_take_an_inherited_pool_away() -> None:
     assert places(found) == []
 
 
+def test_an_empty_list_is_said_in_plain_words() -> None:
+    files: dict[str, str | bytes] = {"fleet.yaml": "apiVersion: fleet/v1\nkind: Fleet\nname: f\nrings: []\n"}
+    assert places(load(files)[1]) == ["INV011 fleet.yaml:4 rings has 0; at least 1 must be there"]
+
+
 def test_two_files_for_one_site() -> None:
     files: dict[str, str | bytes] = dict(factory_files())
     files["sites/zz.yaml"] = files[GRAZ]
