@@ -103,7 +103,8 @@ CLI_TAIL = """
 
 ## Output
 
-Data goes to stdout, words to stderr. `-o json` is versioned (`"version": 1`). `NO_COLOR` is honoured.
+Data goes to stdout, words to stderr. `-o json` of validate, plan and
+status is versioned (`"version": 1`). `NO_COLOR` is honoured.
 Without a terminal nothing is asked: `--yes` says yes beforehand.
 `-i`, `--workspace` and `--engine` can be set as `FLEET_INVENTORY`, `FLEET_WORKSPACE`, `FLEET_ENGINE`.
 """

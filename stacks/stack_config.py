@@ -31,12 +31,14 @@ def _inventory(folder: Path) -> Inventory:
     # Imported here: `fleet.adapters` is a layer above the rest of this package.
     from fleet.adapters.inventory_files import read_inventory
     from fleet.diagnostics.diagnostic import FleetError
+    from fleet.inventory.rule import check, installed_rules
 
     try:
         inventory, diagnostics = read_inventory(folder)
     except FleetError as error:
         raise StackError(f"{error}; set fleet:inventory to the folder that holds fleet.yaml") from None
-    errors = [item for item in diagnostics if item.severity == "error"]
+    found = [*diagnostics, *(check(inventory, installed_rules()) if inventory else ())]
+    errors = [item for item in found if item.severity == "error"]
     if inventory is None or errors:
         lines = [
             f"  {e.span.path}:{e.span.line}:{e.span.column}: {e.code}: {e.message}"

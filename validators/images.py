@@ -7,9 +7,10 @@ from fleet.inventory.inventory import Inventory, Site
 from fleet.inventory.rule import Finding, Rule
 from fleet.inventory.source import Path
 
-PINNED = re.compile(
-    r"[a-z0-9][a-z0-9.-]*(:\d+)?(/[a-z0-9][a-z0-9._-]*)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?@sha256:[0-9a-f]{64}"
-)
+# A first part without a dot, a port or `localhost` is a folder of a public registry, not a registry.
+_HOST = r"([a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?|[a-z0-9-]+:\d+|localhost)"
+_PATH = r"(/[a-z0-9][a-z0-9._-]*)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?"
+PINNED = re.compile(_HOST + _PATH + r"@sha256:[0-9a-f]{64}")
 
 
 def images(site: Site) -> Iterator[tuple[Path, str]]:

@@ -1,6 +1,6 @@
 """Planning and applying one site."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,7 +169,3 @@ def outcome(result: StackResult) -> StepOutcome:
     order: tuple[Op, ...] = ("create", "update", "replace", "delete", "retain", "refresh", "same")
     parts = [f"{count} {op}" for op in order if (count := result.counts.get(op, 0))]
     return StepOutcome(True, message=", ".join(parts), detail=detail)
-
-
-Progress = Callable[[str], None]
-"""Told one line of progress."""

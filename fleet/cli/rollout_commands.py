@@ -32,7 +32,7 @@ from fleet.app.site import site_content
 from fleet.cli import exits
 from fleet.cli.console import confirm, err, out, say
 from fleet.cli.inventory_commands import choose, valid_inventory
-from fleet.cli.wiring import Parts, PlanFolderHealth, PlanFolderSteps, Workspace, save_specs
+from fleet.cli.wiring import Parts, PlanFolderHealth, PlanFolderSteps, Workspace, save_specs, saved_inventory
 from fleet.diagnostics.diagnostic import FleetError
 from fleet.inventory.inventory import Inventory
 from fleet.plan.site_plan import site_steps
@@ -203,7 +203,7 @@ def run_start(
         return exits.USAGE
     parts.workspace.prepare()
     plan_folder = parts.workspace.plan_folder(spec.digest)
-    save_specs(plan_folder, [site.spec for site in inventory.sites])
+    save_specs(plan_folder, [site.spec for site in inventory.sites], parts.folder)
     return finish(drive(parts, plan_folder, start=spec, workers=workers_of(len(inventory.sites))))
 
 
@@ -218,13 +218,14 @@ def run_resume(folder: Path, workspace: Path, engine: str) -> int:
             "ROL010", f"there was no rollout in {workspace} yet", "fleet rollout start", exits.USAGE
         )
     plan_folder = parts.workspace.plan_folder(runs[-1].plan_digest)
-    if not plan_folder.is_dir():
+    if not (plan_folder / "inventory").is_file():
         raise FleetError(
             "ROL013",
             f"the specs of rollout {runs[-1].run_id} are gone from {plan_folder}",
             "",
             exits.INTEGRITY,
         )
+    parts = Parts(parts.workspace, saved_inventory(plan_folder), engine)
     sites = sum(1 for _ in plan_folder.glob("*.json"))
     return finish(drive(parts, plan_folder, start=None, workers=workers_of(sites)))
 

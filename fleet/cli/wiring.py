@@ -214,10 +214,16 @@ def passphrase(workspace: Workspace) -> str:
     return (workspace.sandbox / "passphrase").read_text(encoding="utf-8")
 
 
-def save_specs(folder: Path, specs: list[SiteSpec]) -> None:
-    """Keep the specs that a rollout starts with: it and its resumption read these and not the inventory."""
+def save_specs(folder: Path, specs: list[SiteSpec], inventory: Path) -> None:
+    """Keep the specs that a rollout starts with, and where its files are: a resumption reads these alone."""
+    write_atomically(folder / "inventory", str(inventory).encode())
     for spec in specs:
         write_atomically(folder / f"{spec.name}.json", spec.model_dump_json(by_alias=True).encode())
+
+
+def saved_inventory(folder: Path) -> Path:
+    """The folder that a rollout's secrets and certificates are read from."""
+    return Path((folder / "inventory").read_text(encoding="utf-8"))
 
 
 def saved_spec(folder: Path, site: str) -> SiteSpec:

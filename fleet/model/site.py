@@ -49,7 +49,7 @@ class SecretKey(Model):
     """A key of a Kubernetes Secret."""
 
     name: DnsLabel
-    key: str
+    key: Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]+$")]
 
 
 class ClusterSecretRef(Model):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from fleet import catalog
+from fleet.diagnostics.diagnostic import FleetError
 from fleet.model.site import Agent, InferenceDeployment, SiteSpec
 from fleet.render.templating import render_template
 
@@ -29,6 +30,8 @@ class Part:
     name: str
     path: str
     depends_on: tuple[str, ...]
+    timeout: str = "5m"
+    """How long Flux waits for it to be ready (requirement C2)."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,15 @@ def site_image(spec: SiteSpec, image: str) -> str:
 def render_site(spec: SiteSpec) -> RenderedTree:
     """The site's tree. The same spec gives the same bytes on every machine.
 
-    Raises `FleetError` (TPL001) when a template asks for something that is not there.
+    Raises `FleetError`: TPL001 when a template asks for something that is not there, TPL002 when two things
+    would be the same file.
     """
-    files = dict(_files(spec))
+    files: dict[str, str] = {}
+    for path, text in _files(spec):
+        if path in files:
+            name = path.rpartition("/")[2].removesuffix(".yaml")
+            raise FleetError("TPL002", f"{spec.name}: two things would be {path}", f"rename {name!r}")
+        files[path] = text
     return RenderedTree(spec.name, {path: files[path] for path in sorted(files)})
 
 
@@ -146,7 +155,8 @@ def _parts(spec: SiteSpec) -> list[Part]:
         ("tools", "./workloads/tools", spec.tools),
     ):
         if present:
-            parts.append(Part(name, path, ("platform",)))
+            # Models load for minutes, and Flux waits as long as the startup probe does.
+            parts.append(Part(name, path, ("platform",), "35m" if name == "inference" else "5m"))
     if spec.agents:
         parts.append(Part("agents", "./workloads/agents", tuple(part.name for part in parts)))
     return parts

@@ -274,3 +274,17 @@ def test_an_unexpected_error_is_a_bug_report_and_no_traceback(
     path = Path(err.split("please report it, with ")[1].strip())
     assert "RuntimeError" in path.read_text()
     path.unlink()
+
+
+def test_a_demo_does_not_empty_a_folder_that_no_demo_wrote(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work\n")
+    assert main(["demo", "-i", str(FACTORY), "--workspace", str(tmp_path)]) == exits.USAGE
+    assert (tmp_path / "thesis.txt").read_text() == "years of work\n"
+
+
+def test_soak_minutes_are_minutes() -> None:
+    from fleet.cli.rollout_commands import rollout_spec
+    from tests.factory import factory_inventory
+
+    inventory = factory_inventory({"fleet.yaml": [("soakMinutes: 0", "soakMinutes: 5")]})
+    assert [ring.soak_seconds for ring in rollout_spec(inventory, "2", 0, 1.0).rings] == [300, 0]

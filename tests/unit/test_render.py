@@ -85,7 +85,7 @@ def test_flux_applies_every_folder_after_what_it_needs(site: str) -> None:
         "./" + path.rpartition("/")[0] for path in tree.files if not path.startswith("clusters/")
     }
     for spec in parts.values():
-        assert (spec["interval"], spec["timeout"], spec["prune"]) == ("5m", "5m", True)
+        assert (spec["interval"], spec["prune"]) == ("5m", True)
         assert spec["sourceRef"] == {"kind": "OCIRepository", "name": "fleet"}
         assert {needed["name"] for needed in spec.get("dependsOn", ())} <= parts.keys()
     assert {d["name"] for d in parts["agents"]["dependsOn"]} == {"platform", "inference", "tools"}
@@ -206,3 +206,52 @@ def test_a_change_in_the_inventory_changes_only_what_it_should() -> None:
     before = render_site(spec_of("graz")).files
     after = render_site(spec_of("graz", edits={"fleet.yaml": [("maxRetries: 2", "maxRetries: 1")]})).files
     assert {path for path in after if after[path] != before[path]} == {"workloads/agents/maf-agent-api.yaml"}
+
+
+def test_flux_waits_for_a_model_as_long_as_its_startup_probe() -> None:
+    tree = render_site(spec_of("graz"))
+    timeouts = {part["metadata"]["name"]: part["spec"]["timeout"] for part in by_kind(tree, "Kustomization")}
+    assert timeouts == {"platform": "5m", "inference": "35m", "tools": "5m", "agents": "5m"}
+    chat = next(d for d in by_kind(tree, "Deployment") if d["metadata"]["name"] == "chat")["spec"]
+    probe = chat["template"]["spec"]["containers"][0]["startupProbe"]
+    assert (
+        probe["periodSeconds"] * probe["failureThreshold"] == 1800 < chat["progressDeadlineSeconds"] < 35 * 60
+    )
+    assert chat["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+
+
+def test_two_things_in_one_file_are_refused() -> None:
+    spec = spec_of("turin", edits={"fleet.yaml": [("    maf-agent-api:\n      image", "    kustomization:\n      image"), ("      maf-agent-api: {replicas: 1}", "      kustomization: {replicas: 1}")]})  # fmt: skip
+    with pytest.raises(FleetError) as caught:
+        render_site(spec)
+    assert (caught.value.code, caught.value.help) == ("TPL002", "rename 'kustomization'")
+
+
+def test_network_policies_allow_what_is_needed_and_nothing_else() -> None:
+    policies = {
+        p["metadata"]["name"]: p["spec"] for p in by_kind(render_site(spec_of("graz")), "NetworkPolicy")
+    }
+    for namespace in ("platform", "agents", "tools"):
+        assert policies[f"{namespace}-default-deny-egress"] == {
+            "podSelector": {},
+            "policyTypes": ["Egress"],
+            "egress": [],
+        }
+        assert policies[f"{namespace}-default-deny-ingress"] == {
+            "podSelector": {},
+            "policyTypes": ["Ingress"],
+            "ingress": [],
+        }
+        dns = policies[f"{namespace}-allow-dns"]["egress"]
+        assert dns[0]["to"][0]["podSelector"]["matchLabels"] == {"k8s-app": "kube-dns"}
+        assert {port["port"] for port in dns[0]["ports"]} == {53}
+    tool = policies["work-orders-allow"]
+    assert [(e["to"][0]["ipBlock"]["cidr"], e["ports"][0]["port"]) for e in tool["egress"]] == [
+        ("10.30.8.20/32", 443), ("10.30.8.21/32", 1433),
+    ]  # fmt: skip
+    assert tool["ingress"][0]["from"][0]["podSelector"]["matchLabels"] == {"fleet/tool-work-orders": "yes"}
+    chat = policies["chat-allow"]["ingress"][0]
+    assert chat["from"][0]["podSelector"]["matchLabels"] == {"fleet/inference": "chat"}
+    assert chat["ports"] == [{"protocol": "TCP", "port": 8443}]
+    agent = policies["maf-agent-api-allow"]["egress"]
+    assert [e["to"][0]["podSelector"]["matchLabels"]["app"] for e in agent] == ["chat", "work-orders"]

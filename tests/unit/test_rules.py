@@ -47,6 +47,8 @@ FIRES: list[tuple[Edits, str]] = [
     ({FLEET: [("maf-agent-api:1.0.0@sha256:", "maf-agent-api:1.0.0@sha256:0")]}, "IMG001 fleet.yaml:54 the image"),
     ({TURIN: [("tools:\n  work-orders:\n", "tools:\n  work-orders:\n    image: work-orders:latest\n")]},
      "IMG001 sites/turin.yaml:33 the image 'work-orders:latest' is not pinned"),
+    ({TURIN: [("tools:\n  work-orders:\n", "tools:\n  work-orders:\n    image: library/redis@sha256:" + "0" * 64 + "\n")]},
+     "IMG001 sites/turin.yaml:33 the image 'library/redis@sha256:"),
     ({GRAZ: [("line: assembly", "line: sk-" + "a1B2" * 8)]}, "SEC001 sites/graz.yaml:6 labels.line holds an API key"),
     ({FLEET: [("domainFqdn: factory.example", "domainFqdn: https://me:pw123@factory.example")]},
      "SEC001 fleet.yaml:23 defaults.azureLocal.domainFqdn holds a password in a URL"),
