@@ -6,7 +6,8 @@ from typing import Any
 import pulumi
 import pulumi_azure_native as azure_native
 
-from fleet.model.site import NodePool, SiteSpec
+from fleet.model.kubernetes import NodePool
+from fleet.model.site import SiteSpec
 
 from . import names
 from .arm import arm_resource, extended_location, hours
@@ -233,11 +234,16 @@ def agent_pool_body(spec: SiteSpec, pool: str) -> dict[str, Any]:
 
 
 def _pool_profile(name: str, pool: NodePool) -> dict[str, Any]:
-    return {
+    profile: dict[str, Any] = {
         "count": pool.count,
         "vmSize": pool.vm_size,
-        "osType": "Linux",
-        "osSKU": "CBLMariner",
-        "enableAutoScaling": False,
-        "nodeLabels": {NODE_POOL_LABEL: name},
+        "osType": "Linux" if pool.os == "linux" else "Windows",
+        "osSKU": "CBLMariner" if pool.os == "linux" else "Windows2022",
+        "enableAutoScaling": pool.autoscale is not None,
+        "maxPods": pool.max_pods,
+        "nodeLabels": {**pool.labels, NODE_POOL_LABEL: name},
+        "nodeTaints": [f"{taint.key}={taint.value}:{taint.effect}" for taint in pool.taints],
     }
+    if pool.autoscale is not None:
+        profile |= {"minCount": pool.autoscale.min_count, "maxCount": pool.autoscale.max_count}
+    return profile

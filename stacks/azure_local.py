@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_azure_native as azure_native
 
-from fleet.model.site import Node, SiteSpec
+from fleet.model.azure_local import Node
+from fleet.model.site import SiteSpec
 
 from . import names
 from .arm import arm_resource, hours

@@ -2,7 +2,8 @@
 
 from typing import Any, Literal
 
-from fleet.model.site import Intent, SiteSpec, StorageNetwork
+from fleet.model.azure_local import Intent, StorageNetwork
+from fleet.model.site import SiteSpec
 
 from . import names
 
@@ -14,20 +15,6 @@ LCM_USER = "AzureStackLCMUserCredential"
 WITNESS_KEY = "WitnessStorageKey"
 
 _MODES = {"validate": "Validate", "deploy": "Deploy"}
-
-# The security baseline that Microsoft's templates deploy with (facts 1.4).
-_SECURITY = {
-    "hvciProtection": True,
-    "drtmProtection": True,
-    "driftControlEnforced": True,
-    "credentialGuardEnforced": True,
-    "smbSigningEnforced": True,
-    "smbClusterEncryption": False,
-    "sideChannelMitigationEnforced": True,
-    "bitlockerBootVolume": True,
-    "bitlockerDataVolumes": True,
-    "wdacEnforced": True,
-}
 
 
 def uses_witness(spec: SiteSpec) -> bool:
@@ -60,7 +47,7 @@ def _deployment_data(spec: SiteSpec) -> dict[str, Any]:
     telemetry = spec.connectivity.mode != "disconnected"
     data: dict[str, Any] = {
         "identityProvider": local.identity_provider,
-        "securitySettings": dict(_SECURITY),
+        "securitySettings": local.security.model_dump(by_alias=True),
         "observability": {
             "streamingDataClient": telemetry,
             "euLocation": local.eu_location,
@@ -95,18 +82,29 @@ def _deployment_data(spec: SiteSpec) -> dict[str, Any]:
         "optionalServices": {"customLocation": local.custom_location},
         "secrets": [_secret(spec, ece_name) for ece_name in secret_names(spec)],
     }
+    if local.pattern == "rack-aware":
+        data["localAvailabilityZones"] = _zones(spec)
     if local.identity_provider == "ActiveDirectory":
         data["adouPath"] = local.ou_path
     return data
 
 
 def _cluster(spec: SiteSpec) -> dict[str, Any]:
-    cluster: dict[str, Any] = {"name": spec.azure_local.cluster_name, "clusterPattern": "Standard"}
+    pattern = "RackAware" if spec.azure_local.pattern == "rack-aware" else "Standard"
+    cluster: dict[str, Any] = {"name": spec.azure_local.cluster_name, "clusterPattern": pattern}
     if spec.azure_local.witness is not None and uses_witness(spec):
         cluster["witnessType"] = "Cloud"
         cluster["cloudAccountName"] = spec.azure_local.witness.storage_account
         cluster["azureServiceEndpoint"] = names.cloud(spec)["storage"]
     return cluster
+
+
+def _zones(spec: SiteSpec) -> list[dict[str, Any]]:
+    zones: dict[str, list[str]] = {}
+    for node in spec.azure_local.nodes:
+        if node.zone is not None:
+            zones.setdefault(node.zone, []).append(node.name)
+    return [{"localAvailabilityZoneName": zone, "nodes": names} for zone, names in sorted(zones.items())]
 
 
 def _intent(intent: Intent) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import uuid
 from dataclasses import dataclass
 
 from fleet import catalog
-from fleet.model.site import Node, SiteSpec
+from fleet.model.azure_local import Node
+from fleet.model.site import SiteSpec
 
 _ROLE_ASSIGNMENTS = uuid.UUID("1f0a1c0e-6a3c-5e7b-9a55-7b8f5b3f2d10")
 """Namespace of our role assignment names. Changing it would replace every assignment."""
@@ -149,8 +150,9 @@ def role_assignment_name(scope: str, principal_id: str, role_definition: str) ->
 
 
 def tags(spec: SiteSpec) -> dict[str, str]:
-    """What every taggable resource of the site carries."""
+    """What every taggable resource of the site carries: the inventory's own, and those that say whose it is."""
     return {
+        **spec.azure.tags,
         "environment": spec.environment,
         "managed-by": "fleet",
         "ring": spec.ring,

@@ -5,9 +5,10 @@ from ipaddress import IPv4Address, IPv4Network
 
 from fleet import catalog
 from fleet.inventory.inventory import Inventory, Site
+from fleet.inventory.joins import Range, disjoint
 from fleet.inventory.rule import Finding, Rule
 from fleet.inventory.source import Path
-from fleet.model.site import IpRange
+from fleet.model.azure_local import IpRange
 
 MANAGEMENT: Path = ("azureLocal", "management")
 KUBERNETES: Path = ("kubernetes", "network")
@@ -175,35 +176,13 @@ def _dns_outside_cluster(site: Site, _: Inventory) -> Iterator[Finding]:
                     )
 
 
-def _across_sites(inventory: Inventory) -> Iterator[Finding]:
-    """Sorted by first address, a network can only overlap one that is still open: n log n in all."""
-    rows = [
-        (site.spec.routing_domain, network, site, path, name)
-        for site in inventory.sites
-        for network, path, name in (
-            (site.spec.azure_local.management.cidr, (*MANAGEMENT, "cidr"), "management network"),
-            (site.spec.kubernetes.network.cidr, (*KUBERNETES, "cidr"), "Kubernetes network"),
-        )
-    ]
-    rows.sort(key=lambda row: (row[0], int(row[1].network_address), row[1].prefixlen, row[2].name))
-    widest = None
-    for row in rows:
-        domain, network, site, path, name = row
-        if (
-            widest is not None
-            and widest[0] == domain
-            and network.network_address <= widest[1].broadcast_address
-        ):
-            if widest[2].name != site.name:
-                yield Finding(
-                    path,
-                    f"{site.name}'s {name} {network} overlaps {widest[2].name}'s {widest[4]} {widest[1]}",
-                    "give one of them another network, or another routingDomain if neither reaches the other",
-                    site=site.name,
-                )
-            if network.broadcast_address <= widest[1].broadcast_address:
-                continue
-        widest = row
+def _networks(site: Site) -> Iterator[Range]:
+    local, kubernetes, domain = site.spec.azure_local, site.spec.kubernetes, site.spec.routing_domain
+    for network, path, name in (
+        (local.management.cidr, (*MANAGEMENT, "cidr"), "management network"),
+        (kubernetes.network.cidr, (*KUBERNETES, "cidr"), "Kubernetes network"),
+    ):
+        yield Range(domain, network.network_address, network.broadcast_address, path, f"{name} {network}")
 
 
 RULES = (
@@ -242,7 +221,10 @@ RULES = (
         code="NET010",
         summary="networks of sites that reach each other do not overlap",
         source="routing; facts 1.6",
-        check_fleet=_across_sites,
+        across=disjoint(
+            _networks,
+            "give one of them another network, or another routingDomain if neither reaches the other",
+        ),
     ),
     Rule(
         code="NET011",

@@ -8,7 +8,7 @@ from fleet.inventory.inventory import Inventory, Site
 from fleet.inventory.rule import Finding, Rule
 from fleet.inventory.shape import did_you_mean
 from fleet.model.fleet import ModelCard
-from fleet.model.site import InferenceDeployment
+from fleet.model.inference import InferenceDeployment
 
 GIB = 1024**3
 # gpu-facts 6.1: KAITO's constants, and the share of memory that vLLM is left with.

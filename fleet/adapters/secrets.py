@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.diagnostics.diagnostic import FleetError
-from fleet.model.site import HostSecretRef
+from fleet.model.secrets import HostSecretRef
 
 EXIT_CREDENTIAL = 11
 

@@ -1,10 +1,21 @@
 """The base of every inventory model, and the scalar types they share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, Strict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PlainSerializer,
+    Strict,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 
@@ -17,6 +28,59 @@ class Model(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, alias_generator=to_camel, use_attribute_docstrings=True
     )
+
+
+class SharedValues:
+    """What sites inherit unchanged, so that each of it is validated once; given as validation context.
+
+    `raw` are the values that sites share: every mapping in them is known by its identity, and is kept, so
+    that no other one can take that identity. One object is for one validation of one fleet.
+    """
+
+    def __init__(self, raw: Iterable[object] = ()) -> None:
+        self._raw: dict[int, object] = {}
+        self._models: dict[tuple[type, int], Any] = {}
+        for value in raw:
+            self.add(value)
+
+    def add(self, raw: object) -> None:
+        """Mappings in `raw` will be met again, unchanged."""
+        if isinstance(raw, dict):
+            if id(raw) in self._raw:
+                return
+            self._raw[id(raw)] = raw
+            for value in raw.values():
+                self.add(value)
+        elif isinstance(raw, list):
+            for value in raw:
+                self.add(value)
+
+    def model(self, kind: type, raw: object, validate: ModelWrapValidatorHandler[Any]) -> Any:
+        """The model of class `kind` for `raw`: the one made before, where `raw` is shared."""
+        key = (kind, id(raw))
+        known = self._models.get(key)
+        if known is None:
+            known = validate(raw)
+            if key[1] in self._raw:
+                self._models[key] = known
+        return known
+
+
+class Shared(Model):
+    """A group of values that most sites inherit as a whole: they then hold the same frozen object.
+
+    Only with a `SharedValues` as validation context (loading an inventory gives one); errors and their
+    places are as of any model. For groups in `defaults`, profiles and rings, not for the values that each
+    site gives itself: the look-up costs about a microsecond.
+    """
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _once(cls, data: Any, handler: ModelWrapValidatorHandler["Shared"], info: ValidationInfo) -> "Shared":
+        if isinstance(info.context, SharedValues):
+            shared: Shared = info.context.model(cls, data, handler)
+            return shared
+        return handler(data)
 
 
 def _address_text(value: object) -> object:
@@ -54,6 +118,9 @@ DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
 
 Guid = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 """A lower-case GUID, as Azure prints subscription and tenant ids."""
+
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+"""A content digest."""
 
 HostName = Annotated[
     str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*(:[0-9]{1,5})?$")

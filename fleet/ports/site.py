@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
-from fleet.model.site import HostSecretRef, SiteSpec
+from fleet.model.secrets import HostSecretRef
+from fleet.model.site import SiteSpec
 from fleet.render.artifact import Artifact
 
 Phase = Literal["validate", "deploy"]

@@ -8,7 +8,9 @@ from math import ceil
 
 from fleet import catalog
 from fleet.diagnostics.diagnostic import FleetError
-from fleet.model.site import Agent, InferenceDeployment, SiteSpec
+from fleet.model.agents import Agent
+from fleet.model.inference import InferenceDeployment
+from fleet.model.site import SiteSpec
 from fleet.render.templating import render_template
 
 NAMESPACES = (

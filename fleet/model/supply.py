@@ -1,0 +1,92 @@
+"""How images, manifests and models reach a site, and what is known of each model."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fleet.model.base import Digest, HostName, Many, Model, Shared
+from fleet.model.schedule import Date
+
+ImageRepository = Annotated[str, Field(pattern=r"^[a-z0-9]+([._/-][a-z0-9]+)*$")]
+"""A repository's path in a registry, `agents/api`."""
+
+
+class Delivery(Shared):
+    """Where the site's manifests are published, as an OCI artifact pinned by digest."""
+
+    registry: HostName
+    """For sites without a registry of their own."""
+    repository: ImageRepository = "fleet"
+    interval_minutes: Annotated[int, Field(ge=1, le=60)] = 5
+    """How often Flux looks for a new artifact (requirement C2)."""
+    keep_revisions: Annotated[int, Field(ge=2, le=50)] = 3
+    """Artifacts that stay in the registry, so that there is one to go back to (requirement I2)."""
+
+
+class Upstream(Shared):
+    """A registry whose images the site's own registry holds copies of."""
+
+    host: HostName
+    """Such as `nvcr.io`; the site pulls `nvcr.io/x` from its own registry instead."""
+    pull_through: bool = False
+    """Fetched when first asked for, over the site's link; otherwise only what was mirrored is there."""
+
+
+class Registry(Model):
+    """The site's own registry."""
+
+    host: HostName
+    storage_gib: Annotated[int, Field(gt=0)]
+    ca_file: str | None = None
+    """PEM bundle next to the inventory, when a private CA signed the registry's certificate."""
+    upstreams: Many[Upstream] = ()
+    """What it mirrors (requirements I4, I11)."""
+    keep_versions: Annotated[int, Field(ge=1, le=50)] = 2
+    """Versions of each image kept; the last that was good is never removed (requirement I2)."""
+    scan: bool = True
+    """Images are scanned for vulnerabilities before they are mirrored (requirement I8)."""
+    anonymous_pull: bool = False
+
+
+class ModelCache(Shared):
+    """The site's store of model files."""
+
+    storage_gib: Annotated[int, Field(gt=0)]
+    keep_versions: Annotated[int, Field(ge=1, le=10)] = 2
+    """Versions of each model kept; the last that was good is never removed (requirement I6)."""
+
+
+class ModelPackage(Shared):
+    """A model as it is packed for sites: one set of files, by digest (requirements G17, G18, I7)."""
+
+    model: str
+    """A name of the model catalogue."""
+    precision: Literal["fp32", "fp16", "int8", "int4"]
+    execution_provider: Literal["cpu", "cuda", "directml", "openvino", "qnn", "vitisai"] | None = None
+    """ONNX Runtime's provider that it was built for; none for vLLM (requirement G15)."""
+    template: Literal["chat", "whisper", "embedding"] = "chat"
+    """Foundry Local loads chat and whisper only (requirement G10)."""
+    artifact: str
+    """OCI artifact by digest."""
+    size_gib: Annotated[float, Field(gt=0)]
+    """Measured size of the files, not bits times parameters (requirement O16)."""
+    source: str
+    """Where the weights come from: repository and revision."""
+    licence: str
+    """SPDX expression, or a name and where its text is (requirements P12, P14)."""
+    remote_code: bool = False
+    """The model's own code had to run to convert it: only in an isolated build (requirement I9)."""
+    onnx_runtime: str | None = None
+    """Version that it was built and tested with (requirement G18)."""
+    quality: str | None = None
+    """Where the result of its evaluation is (requirements G16, N11)."""
+    evaluated_on: Date | None = None
+
+
+class ImageFact(Shared):
+    """What is known of an image of ours, for mirroring and for the licence report (requirement P12)."""
+
+    size_gib: Annotated[float, Field(gt=0)]
+    """Compressed, as it goes over the link."""
+    licence: str
+    digest: Digest
