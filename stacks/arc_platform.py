@@ -22,7 +22,6 @@ Its kustomization becomes `fleet-site`: configuration, dash, kustomization.
 """
 
 _HOURS = 1  # an extension's images come over the site's line
-_INTERVAL_SECONDS = 600
 _TIMEOUT_SECONDS = 600
 _RETRY_SECONDS = 60
 
@@ -130,7 +129,7 @@ def flux_configuration_body(spec: SiteSpec, content: FluxContent) -> dict[str, A
     source: dict[str, Any] = {
         "url": pull_url(spec, content),
         "repositoryRef": {"digest": content.digest},
-        "syncIntervalInSeconds": _INTERVAL_SECONDS,
+        "syncIntervalInSeconds": spec.delivery.interval_minutes * 60,
         "timeoutInSeconds": _TIMEOUT_SECONDS,
     }
     if content.ca_certificate is not None:
@@ -151,7 +150,7 @@ def flux_configuration_body(spec: SiteSpec, content: FluxContent) -> dict[str, A
                     "wait": True,
                     "force": False,
                     "timeoutInSeconds": _TIMEOUT_SECONDS,
-                    "syncIntervalInSeconds": _INTERVAL_SECONDS,
+                    "syncIntervalInSeconds": spec.delivery.interval_minutes * 60,
                     "retryIntervalInSeconds": _RETRY_SECONDS,
                     "dependsOn": [],
                 }

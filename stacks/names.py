@@ -150,7 +150,7 @@ def role_assignment_name(scope: str, principal_id: str, role_definition: str) ->
 
 
 def tags(spec: SiteSpec) -> dict[str, str]:
-    """What every taggable resource of the site carries: the inventory's own, and those that say whose it is."""
+    """What every taggable resource of the site carries: the inventory's, and whose it is."""
     return {
         **spec.azure.tags,
         "environment": spec.environment,

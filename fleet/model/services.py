@@ -209,14 +209,13 @@ class SecretStore(Shared):
 
 
 class Policies(Shared):
-    """What a cluster refuses or reports by itself (requirements D15, P5, P15)."""
+    """What a cluster refuses or reports by itself (requirements D15, P5, P15).
+
+    That pods reach nothing unless allowed (B6), and that agents and tools are restricted (A17), is no choice.
+    """
 
     admission: Literal["gatekeeper", "kyverno", "azure-policy", "none"] = "none"
     runtime_detection: Literal["falco", "none"] = "none"
-    default_deny: bool = True
-    """Pods reach nothing that is not allowed (requirements B6, P1)."""
-    pod_security: Literal["restricted", "baseline"] = "restricted"
-    """Of agents and tools (requirement A17)."""
 
 
 class Platform(Shared):

@@ -10,6 +10,7 @@ from fleet import catalog
 from fleet.diagnostics.diagnostic import FleetError
 from fleet.model.agents import Agent
 from fleet.model.inference import InferenceDeployment
+from fleet.model.kubernetes import Taint
 from fleet.model.site import SiteSpec
 from fleet.render.templating import render_template
 
@@ -105,6 +106,7 @@ def _files(spec: SiteSpec) -> Iterator[tuple[str, str]]:
                 "platform/inference/deployment.yaml.j2",
                 name=name,
                 deployment=deployment,
+                taints=_taints(spec, deployment.node_pool),
                 model=deployment.model,
                 image=site_image(spec, deployment.image),
                 sessions=ceil(deployment.slo.concurrent_sessions / deployment.replicas),
@@ -125,6 +127,9 @@ def _files(spec: SiteSpec) -> Iterator[tuple[str, str]]:
                 "workloads/agents/agent.yaml.j2",
                 name=name,
                 agent=agent,
+                taints=_taints(spec, agent.node_pool),
+                cpu=_cpu,
+                memory=_memory,
                 image=site_image(spec, agent.image),
                 config=config,
                 config_digest=hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16],
@@ -144,6 +149,7 @@ def _files(spec: SiteSpec) -> Iterator[tuple[str, str]]:
                 "workloads/tools/tool.yaml.j2",
                 name=name,
                 tool=tool,
+                taints=_taints(spec, tool.node_pool),
                 image=site_image(spec, tool.image),
                 destinations=",".join(f"{d.cidr}:{d.port}" for d in tool.allowed_destinations),
             ),
@@ -180,12 +186,34 @@ def agent_config(spec: SiteSpec, agent: Agent) -> dict[str, str]:
         "INFERENCE_TIMEOUT_SECONDS": str(agent.policies.timeout_seconds),
         "INFERENCE_MAX_RETRIES": str(agent.policies.max_retries),
         "INFERENCE_MAX_CONCURRENCY": str(agent.policies.max_concurrency),
+        "INFERENCE_BREAKER_FAILURES": str(agent.policies.breaker.failures),
+        "INFERENCE_BREAKER_OPEN_SECONDS": str(agent.policies.breaker.open_seconds),
+        "AGENT_MAX_TURNS": str(agent.policies.max_turns),
+        "AGENT_RECONNECT_JITTER_SECONDS": str(agent.policies.reconnect_jitter_seconds),
         "OPENAI_BASE_URL": url,
         "FLEET_SITE": spec.name,
     }
+    if agent.policies.deadline_seconds is not None:
+        config["AGENT_DEADLINE_SECONDS"] = str(agent.policies.deadline_seconds)
+    if agent.policies.requests_per_minute is not None:
+        config["AGENT_REQUESTS_PER_MINUTE"] = str(agent.policies.requests_per_minute)
     if agent.framework == "maf":
         config |= {"OPENAI_CHAT_COMPLETION_MODEL": model, "ENABLE_SENSITIVE_DATA": "false"}
     return dict(sorted(config.items()))
+
+
+def _taints(spec: SiteSpec, pool: str) -> tuple[Taint, ...]:
+    there = spec.kubernetes.node_pools.get(pool)
+    return there.taints if there else ()
+
+
+def _cpu(millis: int) -> str:
+    """As Kubernetes writes it itself: whole processors without a unit."""
+    return f"{millis}m" if millis % 1000 else str(millis // 1000)
+
+
+def _memory(mib: int) -> str:
+    return f"{mib}Mi" if mib % 1024 else f"{mib // 1024}Gi"
 
 
 def _inference_resources(spec: SiteSpec, deployment: InferenceDeployment) -> dict[str, str]:

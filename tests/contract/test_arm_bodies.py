@@ -102,6 +102,32 @@ def variants() -> dict[str, Any]:
     return {
         **SITES,
         "gateway": changed(turin, connectivity={"arcGatewayId": gateway}),
+        "rack-aware": changed(
+            SITES["graz"],
+            azureLocal={
+                "pattern": "rack-aware",
+                "nodes": [
+                    {"name": "graz-n1", "ip": "10.30.1.11", "zone": "west"},
+                    {"name": "graz-n2", "ip": "10.30.1.12", "zone": "east"},
+                ],
+            },
+            azure={"tags": {"cost": "42"}},
+        ),
+        "pools": changed(
+            turin,
+            kubernetes={
+                "nodePools": {
+                    "agents": {
+                        "vmSize": "Standard_D4s_v3",
+                        "count": 1,
+                        "labels": {"tier": "web"},
+                        "taints": [{"key": "reserved"}],
+                        "autoscale": {"minCount": 1, "maxCount": 3},
+                    },
+                    "windows": {"vmSize": "Standard_D8s_v3", "count": 1, "os": "windows"},
+                }
+            },
+        ),
         "local-identity": changed(turin, azureLocal={"identityProvider": "LocalIdentity"}),
     }
 

@@ -12,7 +12,8 @@ from fleet.adapters.oci_layout import LayoutStore, write_layout
 from fleet.adapters.secrets import HostSecrets
 from fleet.app.site import site_content
 from fleet.diagnostics.diagnostic import FleetError
-from fleet.model.site import HostSecretRef, SiteSpec
+from fleet.model.secrets import HostSecretRef
+from fleet.model.site import SiteSpec
 from fleet.plan.site_plan import file_changes, file_digests
 from fleet.rollout.events import Verdict
 from tests.factory import factory_inventory

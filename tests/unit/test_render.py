@@ -65,6 +65,54 @@ def test_another_process_with_another_hash_seed_and_locale_gives_the_same_digest
     assert len(outputs) == 1
 
 
+def test_pods_tolerate_the_taints_of_their_own_pool_only() -> None:
+    taint = 'taints: [{key: gpu, value: "yes", effect: NoExecute}], '
+    edits = {
+        "fleet.yaml": [
+            ("inference: {vmSize: Standard_NC16_L4_1, ", f"inference: {{{taint}vmSize: Standard_NC16_L4_1, ")
+        ]
+    }
+    tree = render_site(spec_of("graz", edits=edits))
+    pods = {d["metadata"]["name"]: d["spec"]["template"]["spec"] for d in by_kind(tree, "Deployment")}
+    assert pods["chat"]["tolerations"] == [
+        {"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoExecute"}
+    ]
+    assert "tolerations" not in pods["maf-agent-api"]
+    assert "tolerations" not in pods["work-orders"]
+
+
+def test_an_agents_resources_policies_and_callers_are_the_inventorys() -> None:
+    more = (
+        "      resources: {cpuMillis: 1500, memoryMib: 1024, cpuLimitMillis: 3000, memoryLimitMib: 1536}\n"
+        "      callers: [tools]\n"
+    )
+    edits = {
+        "fleet.yaml": [
+            ("      inference: chat\n", f"      inference: chat\n{more}"),
+            ("maxConcurrency: 16}", "maxConcurrency: 16, deadlineSeconds: 120, maxTurns: 4}"),
+        ]
+    }
+    tree = render_site(spec_of("graz", edits=edits))
+    agent = next(d for d in by_kind(tree, "Deployment") if d["metadata"]["name"] == "maf-agent-api")
+    assert agent["spec"]["template"]["spec"]["containers"][0]["resources"] == {
+        "requests": {"cpu": "1500m", "memory": "1Gi"},
+        "limits": {"cpu": "3", "memory": "1536Mi"},
+    }
+    config = next(c for c in by_kind(tree, "ConfigMap") if c["metadata"]["name"] == "maf-agent-api-config")[
+        "data"
+    ]
+    assert (config["AGENT_DEADLINE_SECONDS"], config["AGENT_MAX_TURNS"]) == ("120", "4")
+    policy = next(p for p in by_kind(tree, "NetworkPolicy") if p["metadata"]["name"] == "maf-agent-api-allow")
+    sources = [s["namespaceSelector"]["matchLabels"] for s in policy["spec"]["ingress"][0]["from"]]
+    assert sources == [{"kubernetes.io/metadata.name": name} for name in ("platform", "tools")]
+
+
+def test_flux_looks_as_often_as_the_inventory_says() -> None:
+    edits = {"fleet.yaml": [("delivery: {registry:", "delivery: {intervalMinutes: 15, registry:")]}
+    tree = render_site(spec_of("graz", edits=edits))
+    assert {k["spec"]["interval"] for k in by_kind(tree, "Kustomization")} == {"15m"}
+
+
 @pytest.mark.parametrize("site", SITES)
 def test_every_kustomization_names_exactly_the_files_beside_it(site: str) -> None:
     files = render_site(spec_of(site)).files

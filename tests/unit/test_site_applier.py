@@ -10,7 +10,8 @@ from fleet.adapters.applied_marks import AppliedMarks
 from fleet.adapters.oci_layout import LayoutStore
 from fleet.app.site import SiteApplier, site_content
 from fleet.diagnostics.diagnostic import FleetError
-from fleet.model.site import HostSecretRef, SiteSpec
+from fleet.model.secrets import HostSecretRef
+from fleet.model.site import SiteSpec
 from fleet.ports.engine import (
     EngineError,
     EngineFailure,

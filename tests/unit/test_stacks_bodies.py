@@ -1,10 +1,13 @@
 """Names and bodies: the pure parts of the Pulumi program."""
 
+from typing import Any
+
 import pulumi
 import pytest
 import yaml
 from stacks_recorder import changed, factory_sites
 
+from fleet.model.site import SiteSpec
 from fleet.render.tree import render_site
 from fleet_stacks import names
 from fleet_stacks.arc_cluster import agent_pool_body, agent_pools, provisioned_cluster_body, virtual_switch
@@ -47,6 +50,57 @@ def test_an_id_is_taken_apart_for_arms_generic_api() -> None:
 def test_what_is_no_resource_id_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not the id of a resource"):
         names.parse_arm_id(text)
+
+
+def test_a_pools_labels_taints_and_bounds_reach_azure() -> None:
+    inference = {
+        "vmSize": "Standard_NC16_L4_1",
+        "count": 2,
+        "gpu": True,
+        "labels": {"tier": "gpu"},
+        "taints": [{"key": "gpu", "value": "yes", "effect": "NoExecute"}],
+        "autoscale": {"minCount": 1, "maxCount": 3},
+        "maxPods": 60,
+    }
+    pool = changed(GRAZ, kubernetes={"nodePools": {"inference": inference}})
+    properties = agent_pool_body(pool, "inference")["properties"]
+    assert properties["nodeLabels"] == {"tier": "gpu", "fleet/node-pool": "inference"}
+    assert properties["nodeTaints"] == ["gpu=yes:NoExecute"]
+    assert (properties["enableAutoScaling"], properties["minCount"], properties["maxCount"]) == (True, 1, 3)
+    assert (properties["maxPods"], properties["osType"], properties["osSKU"]) == (60, "Linux", "CBLMariner")
+    plain = agent_pool_body(GRAZ, "inference")["properties"]
+    assert (plain["enableAutoScaling"], "minCount" in plain, plain["nodeTaints"]) == (False, False, [])
+
+
+def test_a_rack_aware_cluster_names_its_zones_and_a_standard_one_none() -> None:
+    nodes = [
+        {"name": f"graz-n{n}", "ip": f"10.30.1.1{n}", "zone": zone} for n, zone in ((1, "west"), (2, "east"))
+    ]
+    rack = changed(GRAZ, azureLocal={"pattern": "rack-aware", "nodes": nodes})
+    data = deployment_data(rack)
+    assert data["cluster"]["clusterPattern"] == "RackAware"
+    assert data["localAvailabilityZones"] == [
+        {"localAvailabilityZoneName": "east", "nodes": ["graz-n2"]},
+        {"localAvailabilityZoneName": "west", "nodes": ["graz-n1"]},
+    ]
+    plain = deployment_data(GRAZ)
+    assert plain["cluster"]["clusterPattern"] == "Standard"
+    assert "localAvailabilityZones" not in plain
+
+
+def test_security_settings_and_tags_are_the_inventorys() -> None:
+    soft = changed(
+        GRAZ, azureLocal={"security": {"wdacEnforced": False}}, azure={"tags": {"cost": "42", "site": "x"}}
+    )
+    settings = deployment_data(soft)["securitySettings"]
+    assert [name for name, on in settings.items() if not on] == ["smbClusterEncryption", "wdacEnforced"]
+    assert names.tags(soft) == {**names.tags(GRAZ), "cost": "42"}, "whose it is can't be overwritten"
+
+
+def deployment_data(spec: SiteSpec) -> dict[str, Any]:
+    configuration = deployment_settings_body(spec, "validate")["properties"]["deploymentConfiguration"]
+    data: dict[str, Any] = configuration["scaleUnits"][0]["deploymentData"]
+    return data
 
 
 def test_every_id_of_a_site_can_be_taken_apart() -> None:
