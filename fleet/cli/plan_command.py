@@ -1,66 +1,176 @@
 """`fleet plan`."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
+import typer
 from rich.table import Table
 from rich.text import Text
 
+from fleet.adapters.inventory_files import read_inventory
+from fleet.app.compare import Pair, Revisions, compare_site, differs
 from fleet.app.rollout import prepare_worker
+from fleet.app.validate import validate
 from fleet.cli import exits
 from fleet.cli.console import out, say
 from fleet.cli.inventory_commands import choose, find_site, valid_inventory
+from fleet.cli.plan_markdown import Heading, errors_markdown, plan_markdown
 from fleet.cli.wiring import Parts, Workspace, plan_site
+from fleet.diagnostics.diagnostic import FleetError, has_errors
+from fleet.inventory.inventory import Inventory, Site
+from fleet.inventory.rule import installed_rules
 from fleet.model.site import SiteSpec
+from fleet.plan.comparison import SiteComparison
 from fleet.plan.site_plan import SitePlan
 
 INLINE = 4
 """Up to so many sites are planned in this process: starting workers would take longer."""
 OPS = ("create", "update", "replace", "delete", "retain")
+Given = TypeVar("Given")
+Result = TypeVar("Result")
 
 
 def plan_sites(parts: Parts, specs: Sequence[SiteSpec], jobs: int) -> Iterator[SitePlan]:
     """The plans, in the order of the sites, as they are ready."""
-    if jobs == 1 or len(specs) <= INLINE:
-        yield from map(partial(plan_site, parts), specs)
+    yield from _each(partial(plan_site, parts), specs, jobs)
+
+
+def _each(function: Callable[[Given], Result], given: Sequence[Given], jobs: int) -> Iterator[Result]:
+    if jobs == 1 or len(given) <= INLINE:
+        yield from map(function, given)
         return
-    with ProcessPoolExecutor(min(jobs, len(specs)), get_context("spawn"), prepare_worker) as pool:
-        yield from pool.map(
-            partial(plan_site, parts), specs, chunksize=max(1, min(16, len(specs) // (jobs * 4)))
-        )
+    with ProcessPoolExecutor(min(jobs, len(given)), get_context("spawn"), prepare_worker) as pool:
+        yield from pool.map(function, given, chunksize=max(1, min(16, len(given) // (jobs * 4))))
 
 
-def run_plan(folder: Path, workspace: Path, names: list[str], jobs: int, output: str, detailed: bool) -> int:
-    """Exit code of `fleet plan`."""
-    choose(output, "table", "json")
-    inventory = valid_inventory(folder)
+def run_plan(
+    folder: Path,
+    workspace: Path,
+    names: list[str],
+    jobs: int,
+    output: str,
+    detailed: bool,
+    base: Path | None = None,
+) -> int:
+    """Exit code of `fleet plan`. With `base`, sites are compared with what that inventory declares."""
+    choose(output, "table", "json", "markdown")
+    try:
+        inventory = valid_inventory(folder)
+    except FleetError as error:
+        if output == "markdown" and error.code == "INV100":
+            print_errors(folder)
+        raise
     in_order = [site for ring in inventory.rings for site in inventory.sites_of(ring.name)]
     sites = [find_site(inventory, name) for name in names] or in_order
+    if base is not None:
+        return _compare(folder, base, inventory, sites, jobs, output, detailed, everything=not names)
     parts = Parts(Workspace(workspace), folder, "local")
     plans = list(plan_sites(parts, [site.spec for site in sites], jobs))
+    stacks = set(parts.workspace.stacks())
+    orphans = [] if names else sorted(stacks - {site.name for site in inventory.sites})
     if output == "json":
         out().print_json(json.dumps({"version": 1, "sites": [plan_json(plan) for plan in plans]}))
+    elif output == "markdown":
+        different = [SiteComparison("changed", plan) for plan in plans if plan.changed or plan.error]
+        heading = Heading(recorded=len(stacks), removed=tuple(orphans))
+        _echo(plan_markdown(different, len(plans), heading))
     else:
         out().print(plan_table(plans))
         for plan in plans if names else ():
             out().print(changes_table(plan))
         for plan in plans:
             say_what_is_odd(plan)
-        if not names:
-            orphans = sorted(set(parts.workspace.stacks()) - {site.name for site in inventory.sites})
-            for orphan in orphans:
-                say(f"{orphan} is recorded here and not in the inventory: fleet destroy {orphan}", "warning")
+        for orphan in orphans:
+            say(f"{orphan} is recorded here and not in the inventory: fleet destroy {orphan}", "warning")
         changed = sum(plan.changed for plan in plans)
         say(f"{changed} of {len(plans)} sites would change; nothing was touched")
+    return _exit_code(plans, detailed)
+
+
+def _exit_code(plans: Sequence[SitePlan], detailed: bool) -> int:
     if any(plan.error for plan in plans):
         return exits.SITES_FAILED
     return exits.CHANGES if detailed and any(plan.changed for plan in plans) else exits.OK
+
+
+def _echo(text: str) -> None:
+    """Markdown as bytes: it is UTF-8 whatever the terminal is, and nothing may wrap or colour it."""
+    typer.echo(text.encode(), nl=False)
+
+
+def print_errors(folder: Path) -> None:
+    """Print the inventory's errors as Markdown: they are the answer for whoever reads no log."""
+    inventory, shape = read_inventory(folder)
+    _echo(errors_markdown(validate(inventory, shape, installed_rules())))
+
+
+def compare_one(before: Parts, after: Parts, pair: Pair) -> SiteComparison:
+    """One site's comparison; for a process pool."""
+    return compare_site(Revisions(before.applier(), after.applier()), pair)
+
+
+def _compare(
+    folder: Path,
+    base: Path,
+    inventory: Inventory,
+    sites: Sequence[Site],
+    jobs: int,
+    output: str,
+    detailed: bool,
+    *,
+    everything: bool,
+) -> int:
+    earlier, shape = read_inventory(base)
+    known = {site.name: site.spec for site in earlier.sites} if earlier else {}
+    notes = []
+    if earlier is None or has_errors(shape):
+        notes.append("the earlier revision has errors; a site that can't be read there counts as new")
+    with TemporaryDirectory(prefix="fleet-plan-") as empty:  # no state: each revision declares all it has
+        before, after = (Parts(Workspace(Path(empty)), where, "local") for where in (base, folder))
+        revisions = Revisions(before.applier(), after.applier())
+        pairs = [(known.get(site.name), site.spec) for site in sites]
+        different = [pair for pair in pairs if differs(revisions, pair)]
+        compared = list(_each(partial(compare_one, before, after), different, jobs))
+    removed = sorted(known.keys() - {site.name for site in inventory.sites}) if everything else []
+    plans = [comparison.plan for comparison in compared]
+    if output == "json":
+        document = {
+            "version": 1,
+            "base": str(base),
+            "notes": notes,
+            "sites": [comparison_json(comparison) for comparison in compared],
+            "removed": removed,
+        }
+        out().print_json(json.dumps(document))
+    elif output == "markdown":
+        heading = Heading(base.as_posix(), removed=tuple(removed), notes=tuple(notes))
+        _echo(plan_markdown(compared, len(sites), heading))
+    else:
+        out().print(plan_table(plans))
+        for plan in plans if not everything else ():
+            out().print(changes_table(plan))
+        for plan in plans:
+            say_what_is_odd(plan)
+        for name in removed:
+            say(f"{name} is no longer in the inventory; a rollout does not delete it", "warning")
+        for note in notes:
+            say(note, "warning")
+        say(f"{len(compared)} of {len(sites)} sites differ from {base}; nothing was touched")
+    code = _exit_code(plans, detailed)
+    return exits.CHANGES if detailed and code == exits.OK and compared else code
+
+
+def comparison_json(comparison: SiteComparison) -> dict[str, Any]:
+    """A comparison as JSON-able values: the plan's, its standing, and the resolved fields that differ."""
+    fields = [asdict(field) for field in comparison.fields]
+    return plan_json(comparison.plan) | {"standing": comparison.standing, "fields": fields}
 
 
 def say_what_is_odd(plan: SitePlan) -> None:
