@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 # A variable that some machines set: without bytecode every command compiles half a second of Python anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test check lint types imports bench lock clean help
+.PHONY: setup demo test check conformance tools lint types imports bench lock clean help
 
 help:          ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -26,10 +26,17 @@ $(STAMP): requirements-dev.lock requirements-uv.lock pyproject.toml
 demo: setup  ## a fleet of three sites through validate, plan, rollout and status, against the sandbox
 	@$(BIN)/fleet demo
 
-test: setup lint types imports  ## everything that CI runs
+test: setup lint types imports tools  ## everything that CI runs
 	$(BIN)/pytest -n 2
 
 check: test
+
+conformance: setup tools  ## a real Kubernetes API server takes what is rendered
+	$(BIN)/pytest -n0 tests/conformance
+
+# kube-apiserver and etcd from source: minutes the first time, nothing after; without Go its tests are skipped.
+tools: setup
+	@if command -v go >/dev/null; then PYTHONPATH=. $(BIN)/python -m tests.conformance.binaries; fi
 
 lint: setup
 	$(BIN)/ruff format --check .
@@ -43,6 +50,7 @@ imports: setup
 
 bench: setup  ## measurements; prints figures and ratios, never fails on a time
 	$(BIN)/python tests/bench/startup.py
+	$(BIN)/python tests/bench/validate.py
 
 lock: setup  ## resolve the dependencies anew
 	$(UV) pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url pyproject.toml -o requirements.lock

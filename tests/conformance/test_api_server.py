@@ -1,0 +1,147 @@
+"""A real API server takes every object that is rendered, strictly: no field unknown, doubled or misplaced.
+
+Flux's definitions are read from ../shared/contracts, which only a checkout of this project's makers has; elsewhere
+these tests are skipped.
+"""
+
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from fleet.render.tree import GUARDED, NAMESPACES, RenderedTree, render_site
+from tests.bench.generate_fleet import generate
+from tests.conformance.binaries import binary
+from tests.conformance.cluster import Cluster, Document, RefusedError, documents, running_cluster
+from tests.factory import ROOT, factory_inventory, load
+
+CRDS = ROOT.parent / "shared" / "contracts" / "crds"
+GENERATED = 200
+RESTRICTED = [name for name, level in NAMESPACES if level == "restricted"]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    if not CRDS.is_dir():
+        pytest.skip("Flux's definitions are not beside this checkout (../shared)")
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as running:
+        running.install([d for file in sorted(CRDS.glob("*.yaml")) for d in documents(file.read_text())])
+        for document in rendered(next(iter(trees().values()))):
+            if document.value["kind"] == "Namespace":
+                running.apply(document)
+                # Made by the controller manager, which does not run here.
+                account = {"apiVersion": "v1", "kind": "ServiceAccount"}
+                namespace = document.value["metadata"]["name"]
+                running.create({**account, "metadata": {"name": "default", "namespace": namespace}})
+        yield running
+
+
+def trees() -> dict[str, RenderedTree]:
+    return {site.name: render_site(site.spec) for site in factory_inventory().sites}
+
+
+def rendered(tree: RenderedTree) -> list[Document]:
+    """The objects of a tree, namespaces first; kustomize's own files are no objects of a cluster."""
+    found = [
+        document
+        for path, text in tree.files.items()
+        for document in documents(text)
+        if not document.value["apiVersion"].startswith("kustomize.config.k8s.io/")
+    ]
+    return sorted(found, key=lambda document: document.value["kind"] != "Namespace")
+
+
+def refusals(cluster: Cluster, found: Sequence[Document], *, dry_run: bool = False) -> list[str]:
+    messages = []
+    for document in found:
+        try:
+            cluster.apply(document, dry_run=dry_run)
+        except RefusedError as error:
+            messages.append(f"{document.name}: {error}")
+    return messages
+
+
+@pytest.mark.parametrize("site", sorted(trees()))
+def test_every_object_of_the_example_is_taken(cluster: Cluster, site: str) -> None:
+    found = rendered(trees()[site])
+    assert len(found) > 15
+    assert refusals(cluster, found) == []
+
+
+def test_every_object_of_generated_sites_is_taken(cluster: Cluster, tmp_path: Path) -> None:
+    generate(GENERATED, tmp_path)
+    files = {p.relative_to(tmp_path).as_posix(): p.read_bytes() for p in sorted(tmp_path.rglob("*.yaml"))}
+    inventory, diagnostics = load(files)
+    assert inventory is not None
+    assert not diagnostics
+    assert len(inventory.sites) == GENERATED
+    seen: set[str] = set()
+    wrong = []
+    for site in inventory.sites:
+        # What another site has to the byte has been taken already.
+        new = [d for d in rendered(render_site(site.spec)) if d.text not in seen]
+        seen.update(d.text for d in new)
+        wrong += [f"{site.name}: {message}" for message in refusals(cluster, new, dry_run=True)]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("site", sorted(trees()))
+def test_pod_security_takes_every_pod(cluster: Cluster, site: str) -> None:
+    pods = list(pods_of(rendered(trees()[site])))
+    assert {namespace for namespace, _ in pods} >= {"agents", "tools"}
+    for namespace, pod in pods:
+        metadata = {"name": "as-rendered", "namespace": namespace, "labels": pod["metadata"]["labels"]}
+        spec = {k: v for k, v in pod["spec"].items() if k != "serviceAccountName"}
+        cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}, dry_run=True)
+
+
+@pytest.mark.parametrize("namespace", RESTRICTED)
+def test_pod_security_refuses_what_asks_for_more(cluster: Cluster, namespace: str) -> None:
+    pod = next(pod for place, pod in pods_of(rendered(trees()["graz"])) if place == namespace)
+    spec = {k: v for k, v in pod["spec"].items() if k != "serviceAccountName"} | {"hostNetwork": True}
+    metadata = {"name": "more", "namespace": namespace}
+    with pytest.raises(RefusedError, match="violates PodSecurity"):
+        cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}, dry_run=True)
+
+
+def pods_of(found: Sequence[Document]) -> Iterator[tuple[str, Mapping]]:
+    for document in found:
+        if document.value["kind"] in ("Deployment", "StatefulSet", "DaemonSet", "Job"):
+            yield document.value["metadata"]["namespace"], document.value["spec"]["template"]
+
+
+def test_an_unknown_field_is_refused(cluster: Cluster) -> None:
+    """The proof that the tests above can fail."""
+    service = next(d for d in rendered(trees()["graz"]) if d.value["kind"] == "Service")
+    wrong = Document(service.text.replace("selector:", "selektor:"), service.value)
+    with pytest.raises(RefusedError, match="selektor"):
+        cluster.apply(wrong, dry_run=True)
+
+
+@pytest.mark.parametrize("site", sorted(trees()))
+def test_kustomize_builds_every_part(tmp_path: Path, site: str) -> None:
+    """As Flux's kustomize-controller does; together the parts hold every object, each once."""
+    tree = trees()[site]
+    for path, text in tree.files.items():
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    entry = build(tmp_path / "clusters" / site)
+    parts = [d.value["spec"]["path"] for d in entry if d.value["kind"] == "Kustomization"]
+    built = [*entry, *(d for part in parts for d in build(tmp_path / part))]
+    assert sorted(d.name for d in built) == sorted(d.name for d in rendered(tree))
+
+
+def build(folder: Path) -> list[Document]:
+    done = subprocess.run(
+        [binary("kustomize"), "build", folder], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return list(documents(done.stdout))
+
+
+def test_nothing_may_talk_in_a_guarded_namespace_unless_allowed(cluster: Cluster) -> None:
+    for namespace in GUARDED:
+        policies = cluster.get(f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies")["items"]
+        assert any(p["spec"]["podSelector"] == {} and "egress" not in p["spec"] for p in policies), namespace
