@@ -38,8 +38,8 @@ each value which layer, file and line it comes from.
 ## How YAML is read
 
 By YAML 1.2: only `true` and `false` are booleans (`no` is a word, also as a country), `010` is text and
-not eight, dates are text. Anchors, aliases and merge keys (`<<`) work; a key given twice, a tag, a second
-document in a file, an alias inside its own anchor, more than 64 levels, or a file over 10 MB are errors.
+not eight, dates and times are text. Anchors, aliases and merge keys (`<<`) work; a key given twice, a tag, a
+second document in a file, or more than an inventory can need is an error. [yaml.md](yaml.md) has every answer.
 
 "facts" below is the project's fact sheet on Azure Local; docs/sources.md says where it was read.
 """
@@ -49,7 +49,7 @@ RULES_HEAD = """\
 
 What `fleet validate` checks beyond the shape of the files. Each has a page with the reason, a wrong example
 and a right one (`fleet explain NET003` prints it), and a test with a case that fires and a near miss that
-does not (tests/unit/test_rules.py). Generated from the code by `docs/generate.py`.
+does not (tests/unit/rules). Generated from the code by `docs/generate.py`.
 
 | code | what holds | read in |
 |---|---|---|

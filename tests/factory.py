@@ -7,7 +7,7 @@ from fleet.app.validate import validate
 from fleet.diagnostics.diagnostic import Diagnostic
 from fleet.inventory.inventory import Inventory
 from fleet.inventory.load import load_inventory
-from fleet.inventory.rule import installed_rules
+from fleet.inventory.rule import Rule, installed_rules
 from fleet.inventory.source import SourceFile
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,14 +25,16 @@ def factory_files(edits: Edits | None = None) -> dict[str, str]:
     return files
 
 
-def load(files: Mapping[str, str | bytes]) -> tuple[Inventory | None, tuple[Diagnostic, ...]]:
-    """Load and validate files given as text."""
+def load(
+    files: Mapping[str, str | bytes], rules: Sequence[Rule] | None = None
+) -> tuple[Inventory | None, tuple[Diagnostic, ...]]:
+    """Load and validate files given as text, by these rules or by all that are installed."""
     sources = {
         path: SourceFile(path, text.encode() if isinstance(text, str) else text)
         for path, text in files.items()
     }
     inventory, shape = load_inventory(sources.pop("fleet.yaml"), list(sources.values()))
-    return inventory, validate(inventory, shape, installed_rules())
+    return inventory, validate(inventory, shape, installed_rules() if rules is None else rules)
 
 
 def check(edits: Edits | None = None) -> tuple[Diagnostic, ...]:
