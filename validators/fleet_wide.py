@@ -1,35 +1,11 @@
 """Rules about names that only one site may have."""
 
-from collections.abc import Callable, Iterator
-
-from fleet.inventory.inventory import Inventory, Site
-from fleet.inventory.rule import Finding, Rule
-from fleet.inventory.source import Path
-
-Name = tuple[str, ...]
+from fleet.inventory.inventory import Site
+from fleet.inventory.joins import Key, unique
+from fleet.inventory.rule import Rule
 
 
-def unique(
-    what: str, path: Path, name_of: Callable[[Site], Name | None], why: str
-) -> Callable[[Inventory], Iterator[Finding]]:
-    """A check that no two sites give the same name; `name_of` gives it behind the scope of its uniqueness."""
-
-    def check(inventory: Inventory) -> Iterator[Finding]:
-        first: dict[Name, str] = {}
-        for site in inventory.sites:
-            name = name_of(site)
-            if name is None:
-                continue
-            if name in first:
-                yield Finding(
-                    path, f"{site.name}'s {what} {name[-1]!r} is {first[name]}'s already", why, site=site.name
-                )
-            first.setdefault(name, site.name)
-
-    return check
-
-
-def _group(site: Site) -> Name:
+def _group(site: Site) -> Key:
     return (site.spec.azure.subscription, site.spec.azure.resource_group.lower())
 
 
@@ -38,7 +14,7 @@ RULES = (
         code="FLT001",
         summary="a cluster's name is used once in a resource group",
         source="Azure Resource Manager: a resource's id",
-        check_fleet=unique(
+        across=unique(
             "cluster",
             ("azureLocal", "clusterName"),
             lambda s: (*_group(s), s.spec.azure_local.cluster_name.lower()),
@@ -49,7 +25,7 @@ RULES = (
         code="FLT002",
         summary="an AKS cluster's name is used once in a resource group",
         source="Azure Resource Manager: a resource's id",
-        check_fleet=unique(
+        across=unique(
             "AKS cluster",
             ("kubernetes", "name"),
             lambda s: (*_group(s), s.spec.kubernetes.name),
@@ -60,7 +36,7 @@ RULES = (
         code="FLT003",
         summary="a key vault belongs to one site",
         source="facts 1.5: secrets are named by cluster; a vault's name is unique in all of Azure",
-        check_fleet=unique(
+        across=unique(
             "key vault",
             ("azureLocal", "keyVault"),
             lambda s: (s.spec.azure_local.key_vault.lower(),),
@@ -71,7 +47,7 @@ RULES = (
         code="FLT004",
         summary="a witness storage account belongs to one site",
         source="Azure Storage: an account's name is unique in all of Azure",
-        check_fleet=unique(
+        across=unique(
             "witness",
             ("azureLocal", "witness", "storageAccount"),
             lambda s: (s.spec.azure_local.witness.storage_account,) if s.spec.azure_local.witness else None,
@@ -82,7 +58,7 @@ RULES = (
         code="FLT005",
         summary="a site's own registry is its own",
         source="requirement A5",
-        check_fleet=unique(
+        across=unique(
             "registry",
             ("registry", "host"),
             lambda s: (s.spec.registry.host,) if s.spec.registry else None,
@@ -93,7 +69,7 @@ RULES = (
         code="FLT006",
         summary="a custom location's name is used once in a resource group",
         source="Azure Resource Manager: a resource's id",
-        check_fleet=unique(
+        across=unique(
             "custom location",
             ("azureLocal", "customLocation"),
             lambda s: (*_group(s), s.spec.azure_local.custom_location),

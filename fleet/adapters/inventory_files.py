@@ -1,5 +1,8 @@
 """Reading an inventory from a folder."""
 
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.diagnostics.diagnostic import Diagnostic, FleetError, Span
@@ -18,15 +21,108 @@ def _shown(path: Path) -> str:
         return path.as_posix()
 
 
-def _source(path: Path, found: list[Diagnostic]) -> SourceFile | None:
+def _unreadable(shown: str, error: OSError) -> Diagnostic:
+    message = f"can't be read: {error.strerror}"
+    return Diagnostic(
+        "INV001", "error", message, Span(shown, 1, 1, 1, 2), "check the path and its permissions"
+    )
+
+
+def _read(path: str | Path, shown: str) -> SourceFile | Diagnostic:
     try:
-        with path.open("rb") as stream:
-            return SourceFile(_shown(path), stream.read(MAX_BYTES + 1))
+        with open(path, "rb") as stream:  # noqa: PTH123 - a Path a file is a tenth of the time
+            return SourceFile(shown, stream.read(MAX_BYTES + 1))
     except OSError as error:
-        span = Span(_shown(path), 1, 1, 1, 2)
-        message = f"can't be read: {error.strerror}"
-        found.append(Diagnostic("INV001", "error", message, span, "check the path and its permissions"))
-        return None
+        return _unreadable(shown, error)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFileOnDisk:
+    """A site file that may not have been read yet; a `SiteFile` of fleet/app/check_files.py."""
+
+    path: str
+    """As diagnostics name it."""
+    key: str
+    """Its place below the inventory's folder: `sites/graz.yaml`."""
+    file: str
+    """Where to open it."""
+    state: tuple[int, int, int, int] | None
+    """Size, times of the last change of its content and of its entry (ns), and inode, as they were when it
+    was listed; None for what is no plain file."""
+    link: bool
+    """It is a symbolic link."""
+
+    def read(self) -> SourceFile | Diagnostic:
+        """The file as it is now, or INV001."""
+        return _read(self.file, self.path)
+
+
+@dataclass(frozen=True)
+class InventoryFolder:
+    """The folder that holds a `fleet.yaml` and its sites."""
+
+    fleet_path: Path
+
+    @classmethod
+    def at(cls, path: Path) -> "InventoryFolder":
+        """The folder `path`, or that of the `fleet.yaml` at `path`.
+
+        Raises `FleetError` (ENV001) when there is no fleet there at all.
+        """
+        fleet_path = path / "fleet.yaml" if path.is_dir() else path
+        if not fleet_path.exists():
+            raise FleetError(
+                "ENV001",
+                f"there is no fleet.yaml at {_shown(path)}",
+                "name the folder that holds it: fleet validate -i FOLDER",
+                EXIT_USAGE,
+            )
+        return cls(fleet_path)
+
+    @property
+    def root(self) -> Path:
+        """The folder."""
+        return self.fleet_path.parent
+
+    def fleet_file(self) -> SourceFile | Diagnostic:
+        """`fleet.yaml`, or INV001."""
+        return _read(self.fleet_path, _shown(self.fleet_path))
+
+    def site_files(self) -> tuple[list[SiteFileOnDisk], list[Diagnostic]]:
+        """The files below `sites/`, unread, by path, and INV001 for each folder that can't be listed."""
+        top = self.root / "sites"
+        if not top.is_dir():
+            return [], []
+        found: list[Diagnostic] = []
+        try:
+            shown = top.resolve().relative_to(Path.cwd()).as_posix()
+        except ValueError:
+            shown = top.as_posix()
+        files = sorted(_walk(str(top), shown, "sites", found), key=lambda file: file.path)
+        return files, found
+
+
+def _walk(folder: str, shown: str, key: str, found: list[Diagnostic]) -> Iterator[SiteFileOnDisk]:
+    """As `Path.glob("**/*.y*ml")` walks, links to folders not followed; a stat for each file and no more."""
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        found.append(_unreadable(shown, error))
+        return
+    for entry in entries:
+        name = entry.name
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path, f"{shown}/{name}", f"{key}/{name}", found)
+        if not name.endswith((".yaml", ".yml")) or name in (".yaml", ".yml"):
+            continue
+        link = entry.is_symlink()
+        path = _shown(Path(entry.path)) if link else f"{shown}/{name}"
+        try:
+            stat = entry.stat() if entry.is_file() else None
+        except OSError:
+            stat = None
+        state = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino) if stat else None
+        yield SiteFileOnDisk(path, f"{key}/{name}", entry.path, state, link)
 
 
 def read_inventory(path: Path) -> tuple[Inventory | None, list[Diagnostic]]:
@@ -34,19 +130,13 @@ def read_inventory(path: Path) -> tuple[Inventory | None, list[Diagnostic]]:
 
     Raises `FleetError` (ENV001) when there is no fleet there at all.
     """
-    fleet_path = path / "fleet.yaml" if path.is_dir() else path
-    if not fleet_path.exists():
-        raise FleetError(
-            "ENV001",
-            f"there is no fleet.yaml at {_shown(path)}",
-            "name the folder that holds it: fleet validate -i FOLDER",
-            EXIT_USAGE,
-        )
-    found: list[Diagnostic] = []
-    fleet_file = _source(fleet_path, found)
-    if fleet_file is None:
-        return None, found
-    paths = sorted((fleet_path.parent / "sites").glob("**/*.y*ml"))
-    files = [file for p in paths if p.suffix in (".yaml", ".yml") and (file := _source(p, found)) is not None]
+    folder = InventoryFolder.at(path)
+    fleet_file = folder.fleet_file()
+    if isinstance(fleet_file, Diagnostic):
+        return None, [fleet_file]
+    listed, found = folder.site_files()
+    read = [file.read() for file in listed]
+    found += [item for item in read if isinstance(item, Diagnostic)]
+    files = [item for item in read if isinstance(item, SourceFile)]
     inventory, problems = load_inventory(fleet_file, files)
     return inventory, found + problems

@@ -17,8 +17,8 @@ def explanations(rules: Sequence[Rule]) -> dict[str, Explanation]:
 
 
 def _page(rule: Rule) -> str | None:
-    package = getattr(rule.check_site or rule.check_fleet, "__module__", "").partition(".")[0]
     try:
-        return (importlib.resources.files(package) / "rules" / f"{rule.code}.md").read_text(encoding="utf-8")
+        page = importlib.resources.files(rule.package) / "rules" / f"{rule.code}.md"
+        return page.read_text(encoding="utf-8")
     except (OSError, ImportError, TypeError, ValueError):  # a rule of a single module, or without a page
         return None

@@ -1,29 +1,37 @@
 """`fleet validate`, `fleet explain` and `fleet show`."""
 
+import gc
 import importlib.metadata
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 import yaml
 from rich.table import Table
 from rich.text import Text
 
-from fleet.adapters.inventory_files import read_inventory
+from fleet.adapters.git import GitFolder
+from fleet.adapters.inventory_files import InventoryFolder, read_inventory
+from fleet.app.changed import narrowed
+from fleet.app.check_files import check_files
 from fleet.app.explain import explanations
-from fleet.app.validate import report as validation_report
 from fleet.app.validate import validate
 from fleet.cli import exits
 from fleet.cli.console import err, out, say, styled
-from fleet.diagnostics.diagnostic import FleetError, has_errors
+from fleet.diagnostics.diagnostic import Diagnostic, FleetError, has_errors
 from fleet.diagnostics.machine import diagnostics_json
 from fleet.diagnostics.suppress import Report
 from fleet.diagnostics.text import diagnostic_pieces, summary
 from fleet.inventory.inventory import Inventory, Site
 from fleet.inventory.rule import Rule, installed_rules
 from fleet.inventory.shape import did_you_mean
+from fleet.inventory.source import SourceFile
+
+if TYPE_CHECKING:
+    from fleet.adapters.validation_cache import ValidationCache
 
 
 def choose(output: str, *known: str) -> str:
@@ -38,20 +46,86 @@ def choose(output: str, *known: str) -> str:
 FORMATS = ("text", "json", "sarif", "junit", "github", "azure")
 
 
-def run_validate(folder: Path, output: str) -> int:
-    """Exit code of `fleet validate`."""
+LEAST_CACHED = 100
+"""Smaller fleets are checked in less time than a cache would save, and leave no file behind."""
+
+
+def run_validate(
+    folder: Path, output: str, workspace: Path | None = None, changed_since: str | None = None
+) -> int:
+    """Exit code of `fleet validate`; without a workspace nothing is kept between runs."""
     choose(output, *FORMATS)
-    inventory, shape = read_inventory(folder)
+    with _collector_paused():
+        return _validate(InventoryFolder.at(folder), output, workspace, changed_since)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Hundreds of thousands of small values are made and few cycles: looking for these is half the time."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
+
+
+def _validate(place: InventoryFolder, output: str, workspace: Path | None, changed_since: str | None) -> int:
     rules = installed_rules()
-    report = validation_report(inventory, shape, rules)
-    sites, usable = (inventory.site_files, len(inventory.sites)) if inventory else (0, 0)
+    fleet_file = place.fleet_file()
+    if isinstance(fleet_file, Diagnostic):
+        return _shown(Report((fleet_file,)), 0, 0, rules, output, {})
+    cache = _cache(place, fleet_file, rules, workspace) if workspace is not None else None
+    files, unlisted = place.site_files()
+    if len(files) < LEAST_CACHED:
+        cache = None
+    by_key = {file.key: file for file in files}
+    # Asked before anything is checked: a revision that is not there is told at once.
+    difference = GitFolder(place.root).since(changed_since, by_key) if changed_since is not None else None
+    checked = check_files(fleet_file, files, rules, cache, unlisted)
+    if cache is not None:
+        cache.save()
+    if difference is None:
+        return _shown(checked.report, len(checked.files), len(checked.sites), rules, output, {})
+
+    name = place.fleet_path.name
+    before: SourceFile | None = fleet_file
+    if place.fleet_path.is_symlink():
+        before = None
+    elif name in difference.files:
+        content = GitFolder(place.root).content(difference.commit, name)
+        before = SourceFile(fleet_file.path, content) if content is not None else None
+    # Git tells of a link, not of the file that it leads to: that may have changed.
+    changed = difference.files | {file.key for file in files if file.link}
+    part = narrowed(checked, by_key, changed, before)
+    since = {"changedSince": {"revision": changed_since, "checked": part.sites, "of": part.of}}
+    say(f"checked {part.sites} of {part.of} sites: what changed since {changed_since}, and what that changes")
+    usable = sum(key in part.files for key in checked.sites.values())
+    return _shown(part.report, part.sites, usable, rules, output, since)
+
+
+def _cache(
+    place: InventoryFolder, fleet_file: SourceFile, rules: Sequence[Rule], workspace: Path
+) -> "ValidationCache | None":
+    from fleet.adapters.validation_cache import ValidationCache, cache_key, cache_path
+
+    key = cache_key(fleet_file, rules)
+    if key is None:
+        return None
+    return ValidationCache(cache_path(workspace, place.fleet_path), key, fleet_file.path)
+
+
+def _shown(
+    report: Report, sites: int, usable: int, rules: Sequence[Rule], output: str, more: Mapping[str, Any]
+) -> int:
+    """Print the report, in `output`; `more` goes into the JSON. The exit code."""
     if output == "text":
         for diagnostic in report.found:
             out().print(styled(diagnostic_pieces(diagnostic)))
     elif output == "json":
-        out().print_json(
-            json.dumps(diagnostics_json(report.found, sites, report.suppressed)), ensure_ascii=True
-        )
+        document = {**diagnostics_json(report.found, sites, report.suppressed), **more}
+        out().print_json(json.dumps(document), ensure_ascii=True)
     else:
         # Bytes: these formats are UTF-8 whatever the terminal is, and nothing may wrap or colour them.
         typer.echo(_for_ci(report, rules, output).encode(), nl=False)

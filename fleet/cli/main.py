@@ -22,8 +22,10 @@ rollout_app = typer.Typer(help="Change the fleet ring by ring, gated and resumab
 sandbox_app = typer.Typer(help="A stand-in for Azure on this machine.", no_args_is_help=True)
 site_app = typer.Typer(help="Sites of the inventory.", no_args_is_help=True)
 import_app = typer.Typer(help="Sites from what is written elsewhere.", no_args_is_help=True)
+ci_app = typer.Typer(help="Pipelines that check a fleet's repository.", no_args_is_help=True)
 app.add_typer(site_app, name="site")
 app.add_typer(import_app, name="import")
+app.add_typer(ci_app, name="ci")
 app.add_typer(rollout_app, name="rollout")
 app.add_typer(sandbox_app, name="sandbox")
 
@@ -114,6 +116,34 @@ def import_csv(
     raise typer.Exit(run_import_csv(inventory, file, update=update, dry_run=dry_run))
 
 
+@import_app.command("azure")
+def import_azure(
+    subscription: Annotated[str, typer.Option("--subscription", help="Id of the subscription to read.")],
+    group: Annotated[
+        list[str] | None, typer.Option("--resource-group", "-g", help="Only this group; repeat it.")
+    ] = None,
+    inventory: InventoryOption = HERE,
+    workspace: WorkspaceOption = WORKSPACE,
+    engine: EngineOption = "pulumi",
+    output: OutputOption = "table",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the files, write nothing.")] = False,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 10 when Azure and inventory differ.")
+    ] = False,
+) -> None:
+    """Write a site file for each Azure Local cluster of a subscription; compare those that have one.
+
+    It only reads Azure. docs/import-azure.md says what Azure can't tell.
+    """
+    from fleet.cli.import_commands import run_import_azure
+
+    code = run_import_azure(
+        inventory, workspace, engine, subscription, group or [], output,
+        dry_run=dry_run, detailed=detailed_exitcode,
+    )  # fmt: skip
+    raise typer.Exit(code)
+
+
 @app.command()
 def schema(
     kind: Annotated[str | None, typer.Argument(help="fleet or site.")] = None,
@@ -143,16 +173,28 @@ def validate(
     output: Annotated[
         str, typer.Option("--output", "-o", help="text, json, sarif, junit, github or azure.")
     ] = "text",
+    changed_since: Annotated[
+        str | None,
+        typer.Option("--changed-since", metavar="REV", help="Only what differs from a git revision."),
+    ] = None,
+    workspace: WorkspaceOption = WORKSPACE,
+    cache: Annotated[
+        bool, typer.Option("--cache/--no-cache", help="Check only what changed since the last run.")
+    ] = True,
 ) -> None:
     """Find every mistake that can be found before a site is touched.
 
     github and azure are the log commands by which GitHub Actions and Azure Pipelines put remarks on the
     lines of a change; without -o the output is text there too. In a file of the inventory,
     `# fleet: ignore[NET003] reason` sets a finding of its line, or of the line below it, aside.
+
+    With --changed-since main it tells what a pull request touches and what that can affect: sites whose file
+    differs, sites that inherit something which differs, others that collide with one of those, and all that
+    is wrong in fleet.yaml.
     """
     from fleet.cli.inventory_commands import run_validate
 
-    raise typer.Exit(run_validate(inventory, output))
+    raise typer.Exit(run_validate(inventory, output, workspace if cache else None, changed_since))
 
 
 @app.command()
@@ -204,15 +246,44 @@ def plan(
     inventory: InventoryOption = HERE,
     workspace: WorkspaceOption = WORKSPACE,
     jobs: JobsOption = PROCESSORS,
-    output: OutputOption = "table",
+    output: Annotated[str, typer.Option("--output", "-o", help="table, json or markdown.")] = "table",
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit 10 when there are changes.")
     ] = False,
+    base: Annotated[
+        Path | None,
+        typer.Option("--base", help="Compare with this earlier revision's folder, not with recorded state."),
+    ] = None,
 ) -> None:
-    """Show what would change at every site, without touching any."""
+    """Show what would change at every site, without touching any.
+
+    It compares with what this workspace has recorded. Where nothing is recorded, as in a pull request,
+    --base compares what two revisions of the inventory declare.
+    """
     from fleet.cli.plan_command import run_plan
 
-    raise typer.Exit(run_plan(inventory, workspace, sites or [], jobs, output, detailed_exitcode))
+    raise typer.Exit(run_plan(inventory, workspace, sites or [], jobs, output, detailed_exitcode, base))
+
+
+@ci_app.command("init")
+def ci_init(
+    system: Annotated[str, typer.Option("--system", help="github, azure-devops or gitlab.")] = "github",
+    folder: Annotated[Path, typer.Option("--dir", help="Root of the repository.")] = HERE,
+    inventory: Annotated[
+        Path, typer.Option("--inventory", "-i", help="Folder that holds fleet.yaml, below --dir.")
+    ] = HERE,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", help="Where fleet comes from: git+https://…@COMMIT, or a wheel below --dir."),
+    ] = None,
+    branch: Annotated[str, typer.Option("--branch", help="The branch that changes are merged to.")] = "main",
+    force: Annotated[bool, typer.Option("--force", help="Replace a pipeline that is there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the file, write nothing.")] = False,
+) -> None:
+    """Write a pipeline that validates and plans every pull request, without secrets (docs/ci.md)."""
+    from fleet.cli.ci_commands import run_ci_init
+
+    raise typer.Exit(run_ci_init(system, folder, inventory, source, branch, force=force, dry_run=dry_run))
 
 
 @app.command()

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from fleet.diagnostics.secret_shapes import without_secrets
+
 Severity = Literal["error", "warning"]
 
 
@@ -25,6 +27,7 @@ class Diagnostic:
     `message` is one phrase that makes sense alone; `help` says what to type instead. `source_line` is
     the text of the span's first line, or None when it must not be shown (a secret may stand there).
     `sites` names the sites it concerns; a finding in a shared layer is one diagnostic for all of them.
+    What looks like a secret in `message` or `help` is taken out, whichever rule quoted it.
     """
 
     code: str
@@ -34,6 +37,11 @@ class Diagnostic:
     help: str | None = None
     source_line: str | None = None
     sites: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", without_secrets(self.message))
+        if self.help is not None:
+            object.__setattr__(self, "help", without_secrets(self.help))
 
     @property
     def sort_key(self) -> tuple[Span, str, str]:

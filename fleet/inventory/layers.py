@@ -31,17 +31,36 @@ class Origin:
 
 
 def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` laid over `base`; neither is changed."""
+    """`over` laid over `base`; neither is changed.
+
+    What only one of them has is in the result itself, not as a copy, unless it holds a null: mappings that
+    sites share keep their identity, by which they are known again (`SharedValues`).
+    """
     result = dict(base)
     for key, value in over.items():
         if value is None:
             result.pop(key, None)
-        elif isinstance(value, dict) and isinstance(below := result.get(key), dict):
-            result[key] = overlay(below, value)
         elif isinstance(value, dict):
-            result[key] = overlay({}, value)  # drops nulls that have nothing to take away
+            below = result.get(key)
+            # Nulls that have nothing to take away are dropped.
+            result[key] = overlay(below, value) if isinstance(below, dict) else _without_nulls(value)
         else:
             result[key] = value
+    return result
+
+
+def _without_nulls(value: dict[str, Any]) -> dict[str, Any]:
+    """`value` without the nulls of it and the mappings in it: itself where there is none."""
+    result = value
+    for key, item in value.items():
+        kept = _without_nulls(item) if isinstance(item, dict) else item
+        if kept is not item or item is None:
+            if result is value:
+                result = dict(value)
+            if item is None:
+                del result[key]
+            else:
+                result[key] = kept
     return result
 
 

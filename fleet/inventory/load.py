@@ -1,7 +1,7 @@
 """`load_inventory`: files in, an `Inventory` and every finding out."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -12,10 +12,73 @@ from fleet.inventory.inventory import Inventory, Site
 from fleet.inventory.layers import Layer, overlay, owner
 from fleet.inventory.shape import did_you_mean, shape_diagnostics
 from fleet.inventory.source import Path, SourceFile, YamlError
+from fleet.model.base import SharedValues
 from fleet.model.fleet import FleetFile, SiteHeader
 from fleet.model.site import SiteSpec
 
-_HEADER = frozenset({"apiVersion", "kind"})
+_KIND = frozenset({"apiVersion", "kind"})
+_HEADER_KEYS = tuple(info.alias or name for name, info in SiteHeader.model_fields.items())
+
+
+class Fleet:
+    """`fleet.yaml`, read: what sites share, laid over each other once for each profile and ring."""
+
+    def __init__(
+        self, file: SourceFile, model: FleetFile, raw: Mapping[str, Any], layers: Mapping[str, Layer]
+    ) -> None:
+        self.file, self.model, self.raw, self.layers = file, model, raw, layers
+        self.models = {**built_in_models(), **model.models}
+        self.shared = SharedValues()
+        self._bases: dict[tuple[str | None, str], dict[str, Any]] = {}
+
+    def stack(self, profile: str | None, ring: str) -> tuple[Layer, ...]:
+        """The shared layers of a site, lowest first; without those that do not exist."""
+        names = ("defaults", f"profile {profile}" if profile is not None else "", f"ring {ring}")
+        return tuple(self.layers[name] for name in names if name in self.layers)
+
+    def base(self, profile: str | None, ring: str) -> dict[str, Any]:
+        """What a site of that profile and ring inherits. One object for all of them: not to be changed."""
+        key = (profile, ring)
+        if key not in self._bases:
+            merged: dict[str, Any] = {}
+            for layer in self.stack(profile, ring):
+                merged = overlay(merged, layer.data)
+            self.shared.add(merged)
+            self._bases[key] = merged
+        return self._bases[key]
+
+    def inventory(self, sites: Iterable[Site], site_files: int, used_rings: Iterable[str]) -> Inventory:
+        """The inventory of `sites`, whatever their order."""
+        ordered = tuple(sorted(sites, key=lambda site: site.name))
+        used = frozenset(used_rings)
+        return Inventory(
+            self.model.name, self.file, self.model.rings, ordered, self.models, site_files, used, self.raw
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSite:
+    """What one site file gave."""
+
+    site: Site | None
+    """None when it can't be resolved; then there is an error in `found`."""
+    ring: str | None
+    """The ring that the file names, sensible or not; None when the file can't be read at all."""
+    found: tuple[Diagnostic, ...]
+
+
+def load_fleet(file: SourceFile) -> tuple[Fleet | None, list[Diagnostic]]:
+    """`fleet.yaml` and everything found wrong in its shape; None when it can't be used."""
+    found: list[Diagnostic] = []
+    raw = _read(file, found)
+    model = _validate(FleetFile, raw, file, found) if raw is not None else None
+    if model is None or raw is None:
+        return None, found
+    names = [ring.name for ring in model.rings]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            found.append(_at(file, ("rings", number, "name"), "INV013", f"the ring {name!r} is listed twice"))
+    return Fleet(file, model, raw, _shared_layers(file, model, raw, found)), found
 
 
 def load_inventory(
@@ -26,37 +89,28 @@ def load_inventory(
     None when `fleet.yaml` itself can't be used. A site that can't be resolved is left out of the
     inventory and has at least one error among the diagnostics.
     """
-    found: list[Diagnostic] = []
-    raw = _read(fleet_file, found)
-    fleet = _validate(FleetFile, raw, fleet_file, found) if raw is not None else None
-    if fleet is None or raw is None:
+    fleet, found = load_fleet(fleet_file)
+    if fleet is None:
         return None, found
-
-    names = [ring.name for ring in fleet.rings]
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            found.append(
-                _at(fleet_file, ("rings", number, "name"), "INV013", f"the ring {name!r} is listed twice")
-            )
-
-    shared = _shared_layers(fleet_file, fleet, raw, found)
     sites: dict[str, Site] = {}
-    first_file: dict[str, SourceFile] = {}
     used_rings: set[str] = set()
     for file in sorted(site_files, key=lambda f: f.path):
-        site = _load_site(file, fleet, shared, found, used_rings)
-        if site is None:
+        loaded = load_site(fleet, file)
+        found += loaded.found
+        if loaded.ring is not None:
+            used_rings.add(loaded.ring)
+        if (site := loaded.site) is None:
             continue
-        if earlier := first_file.get(site.name):
-            message = f"the site {site.name!r} is already in {earlier.path}"
-            found.append(_at(file, ("name",), "INV014", message, "rename one of them"))
+        if (earlier := sites.get(site.name)) is not None:
+            found.append(second_file(file, site.name, earlier.layers[-1].file.path))
             continue
-        sites[site.name], first_file[site.name] = site, file
+        sites[site.name] = site
+    return fleet.inventory(sites.values(), len(site_files), used_rings), found
 
-    models = {**built_in_models(), **fleet.models}
-    ordered = tuple(sites[name] for name in sorted(sites))
-    used = frozenset(used_rings)
-    return Inventory(fleet.name, fleet_file, fleet.rings, ordered, models, len(site_files), used, raw), found
+
+def second_file(file: SourceFile, name: str, earlier: str) -> Diagnostic:
+    """INV014: the site that `file` is about is already in the file `earlier`."""
+    return _at(file, ("name",), "INV014", f"the site {name!r} is already in {earlier}", "rename one of them")
 
 
 def _at(file: SourceFile, path: Path, code: str, message: str, help_text: str | None = None) -> Diagnostic:
@@ -122,51 +176,37 @@ def _check_layer(layer: Layer, found: list[Diagnostic]) -> None:
         )
 
 
-def _load_site(
-    file: SourceFile,
-    fleet: FleetFile,
-    shared: Mapping[str, Layer],
-    found: list[Diagnostic],
-    used_rings: set[str],
-) -> Site | None:
+def load_site(fleet: Fleet, file: SourceFile) -> LoadedSite:
+    """The site that `file` describes, resolved, and everything found wrong in its shape."""
+    found: list[Diagnostic] = []
     raw = _read(file, found)
     if raw is None:
-        return None
-    used_rings.add(str(raw.get("ring")))
-    header_keys = {info.alias or name for name, info in SiteHeader.model_fields.items()}
-    header = _validate(SiteHeader, {key: raw[key] for key in header_keys & raw.keys()}, file, found)
-    own = {key: value for key, value in raw.items() if key not in _HEADER}
+        return LoadedSite(None, None, tuple(found))
+    named = str(raw.get("ring"))
+    header = _validate(SiteHeader, {key: raw[key] for key in _HEADER_KEYS if key in raw}, file, found)
+    own = {key: value for key, value in raw.items() if key not in _KIND}
     if header is None:
         _check_layer(Layer("site ?", file, (), own), found)
-        return None
+        return LoadedSite(None, named, tuple(found))
 
-    stack = [shared["defaults"]]
     usable = True
-    if header.profile is not None:
-        if f"profile {header.profile}" in shared:
-            stack.append(shared[f"profile {header.profile}"])
-        else:
-            usable = False
-            message = f"there is no profile {header.profile!r}"
-            found.append(
-                _at(file, ("profile",), "INV015", message, did_you_mean(header.profile, fleet.profiles))
-            )
-    if f"ring {header.ring}" in shared:
-        stack.append(shared[f"ring {header.ring}"])
-    else:
+    if header.profile is not None and f"profile {header.profile}" not in fleet.layers:
+        usable = False
+        message = f"there is no profile {header.profile!r}"
+        found.append(
+            _at(file, ("profile",), "INV015", message, did_you_mean(header.profile, fleet.model.profiles))
+        )
+    if f"ring {header.ring}" not in fleet.layers:
         usable = False
         message = f"there is no ring {header.ring!r}"
-        known = [ring.name for ring in fleet.rings]
+        known = [ring.name for ring in fleet.model.rings]
         found.append(_at(file, ("ring",), "INV016", message, did_you_mean(header.ring, known)))
-    stack.append(Layer(f"site {header.name}", file, (), own))
 
-    merged: dict[str, Any] = {}
-    for layer in stack:
-        merged = overlay(merged, layer.data)
+    layers = (*fleet.stack(header.profile, header.ring), Layer(f"site {header.name}", file, (), own))
+    merged = overlay(fleet.base(header.profile, header.ring), own)
     try:
-        spec = SiteSpec.model_validate(merged)
+        spec = SiteSpec.model_validate(merged, context=fleet.shared)
     except ValidationError as error:
-        layers = tuple(stack)
 
         def place(path: Path, key: bool) -> tuple[SourceFile, Path]:
             while path and (layer := owner(layers, path)) is not None:
@@ -175,5 +215,17 @@ def _load_site(
             return (layer.file, (*layer.at, *path)) if layer else (file, path)
 
         found += [replace(d, sites=(header.name,)) for d in shape_diagnostics(SiteSpec, error, place)]
-        return None
-    return Site(spec, tuple(stack)) if usable else None
+        return LoadedSite(None, named, tuple(found))
+    return LoadedSite(Site(spec, layers) if usable else None, named, tuple(found))
+
+
+def site_layers(
+    fleet: Fleet, file: SourceFile, name: str, profile: str | None, ring: str
+) -> tuple[Layer, ...]:
+    """The layers of a site that was resolved before, to find places in; nothing is checked again.
+
+    Raises `YamlError` when the file, changed since, can't be read any more.
+    """
+    raw, _ = file.load()
+    own = {key: value for key, value in raw.items() if key not in _KIND}
+    return (*fleet.stack(profile, ring), Layer(f"site {name}", file, (), own))

@@ -1,15 +1,24 @@
 """What a rule is: a small function with a stable code. The rules themselves are in `validators/`."""
 
 import importlib.metadata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fleet.diagnostics.diagnostic import Diagnostic, Severity
 from fleet.inventory.inventory import Inventory, Site
 from fleet.inventory.source import Path
+from fleet.model.fleet import Ring
 
 ENTRY_POINTS = "fleet.rules"
 """The entry point group that names sequences of rules: ours, and an organisation's own."""
+
+Fact = tuple[Any, ...]
+"""Something that a site tells, as a flat tuple of text and whole numbers: facts are kept between runs.
+Anything else is refused. A path stands at the end, step by step: `first, last, *path = fact`."""
+
+Facts = Mapping[str, Sequence[Fact]]
+"""By the code of their rule, what a site told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +32,50 @@ class Finding:
     """The value may be a secret: its line is not shown."""
     site: str | None = None
     """For a rule about the fleet: the site that `path` is in; without one it is in `fleet.yaml`."""
+    others: tuple[str, ...] = ()
+    """For a rule about the fleet: other sites without which there would be no finding."""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetFacts:
+    """What a join sees: the facts of all sites for its rule, and what `fleet.yaml` says."""
+
+    rows: Sequence[tuple[str, Fact]]
+    """A site's name and one of its facts; in the order of the names, a site's in the order it told them."""
+    rings: tuple[Ring, ...]
+    """In the order of the rollout."""
+    used_rings: frozenset[str]
+    """Rings that any site file names, also one that could not be resolved."""
+    raw: Mapping[str, Any]
+    """`fleet.yaml` as plain values."""
+
+
+def _nothing(_site: Site, _inventory: Inventory) -> Iterable[Fact]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Across:
+    """A check across sites in two steps: each site tells facts, a join finds what is wrong among them all.
+
+    The facts of a site whose file did not change are kept from the last run. So a join never sees a site's
+    values, and costs n log n at most. Ready-made joins are in `fleet/inventory/joins.py`.
+    """
+
+    join: Callable[[FleetFacts], Iterable[Finding]]
+    facts: Callable[[Site, Inventory], Iterable[Fact]] = _nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule about one site (`check_site`) or about the fleet as a whole (`check_fleet`).
+    """A rule about one site (`check_site`), across sites (`across`), or about the fleet (`check_fleet`).
 
     `summary` says what holds where the rule is kept, `source` where the limit that it checks was read.
+
+    Findings about a site are kept as long as its file, `fleet.yaml` and the rules' code stay as they are. A
+    `check_site` may look at other sites through the inventory it is given; that site is then checked in every
+    run, and every site is loaded for it. A `check_fleet` runs in every run, and looking at `inventory.sites`
+    loads them all: seconds in a large fleet. `across` is the way without that.
     """
 
     code: str
@@ -38,26 +84,45 @@ class Rule:
     severity: Severity = "error"
     check_site: Callable[[Site, Inventory], Iterable[Finding]] | None = None
     check_fleet: Callable[[Inventory], Iterable[Finding]] | None = None
+    across: Across | None = None
+    version: str = ""
+    """What the findings depend on beside the code of the rule's package: the digest of a policy's file."""
 
-    def run(self, inventory: Inventory) -> Iterator[Diagnostic]:
-        """All that the rule finds in the fleet."""
-        if self.check_site is not None:
-            for site in inventory.sites:
-                for f in self.check_site(site, inventory):
-                    yield site.diagnostic(
-                        self.code, self.severity, f.message, f.path, f.help, redact=f.redact
-                    )
-        if self.check_fleet is not None:
-            for f in self.check_fleet(inventory):
-                if f.site is not None and (owner := inventory.site(f.site)) is not None:
-                    yield owner.diagnostic(
-                        self.code, self.severity, f.message, f.path, f.help, redact=f.redact
-                    )
-                    continue
-                file = inventory.file
-                span = file.locate(f.path)
-                line = None if f.redact else file.line(span.line)
-                yield Diagnostic(self.code, self.severity, f.message, span, f.help, line)
+    @property
+    def package(self) -> str:
+        """The top package of the rule's own code, where its page is."""
+        across = (self.across.facts, self.across.join) if self.across is not None else ()
+        modules = (getattr(f, "__module__", None) or "" for f in (self.check_site, self.check_fleet, *across))
+        names = (module.partition(".")[0] for module in modules)
+        return next((name for name in names if name not in ("", "fleet")), "fleet")
+
+    def of_site(self, site: Site, inventory: Inventory) -> list[Diagnostic]:
+        """What `check_site` finds at one site."""
+        if self.check_site is None:
+            return []
+        return [
+            site.diagnostic(self.code, self.severity, f.message, f.path, f.help, redact=f.redact)
+            for f in self.check_site(site, inventory)
+        ]
+
+    def facts_of(self, site: Site, inventory: Inventory) -> tuple[Fact, ...]:
+        """What one site tells the rule's join. Raises TypeError for a fact that can't be kept."""
+        if self.across is None:
+            return ()
+        facts = tuple(self.across.facts(site, inventory))
+        for fact in facts:
+            if type(fact) is not tuple or not _PLAIN.issuperset(map(type, fact)):
+                raise TypeError(f"{self.code}: {fact!r} is no fact: a flat tuple of text and whole numbers")
+        return facts
+
+    def in_fleet_file(self, inventory: Inventory, finding: Finding) -> Diagnostic:
+        """A finding of the fleet as a whole, in `fleet.yaml`."""
+        span = inventory.file.locate(finding.path)
+        line = None if finding.redact else inventory.file.line(span.line)
+        return Diagnostic(self.code, self.severity, finding.message, span, finding.help, line)
+
+
+_PLAIN = frozenset({str, int})
 
 
 def installed_rules() -> tuple[Rule, ...]:
@@ -71,6 +136,30 @@ def installed_rules() -> tuple[Rule, ...]:
     return tuple(rules[code] for code in sorted(rules))
 
 
+def rule_packages(rules: Iterable[Rule]) -> frozenset[str]:
+    """The top packages that rules come from: their own, and those of the entry points that name them."""
+    points = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    named = {point.module.partition(".")[0] for point in points}
+    return frozenset(named | {rule.package for rule in rules}) - {"fleet"}
+
+
 def check(inventory: Inventory, rules: Sequence[Rule]) -> list[Diagnostic]:
     """What the rules find, in no particular order."""
-    return [diagnostic for rule in rules for diagnostic in rule.run(inventory)]
+    found: list[Diagnostic] = []
+    for rule in rules:
+        for site in inventory.sites:
+            found += rule.of_site(site, inventory)
+        rows = [(site.name, fact) for site in inventory.sites for fact in rule.facts_of(site, inventory)]
+        facts = FleetFacts(rows, inventory.rings, inventory.used_rings, inventory.raw)
+        for f in (
+            *(rule.across.join(facts) if rule.across is not None else ()),
+            *(rule.check_fleet(inventory) if rule.check_fleet is not None else ()),
+        ):
+            owner = inventory.site(f.site) if f.site is not None else None
+            if owner is None:
+                found.append(rule.in_fleet_file(inventory, f))
+            else:
+                found.append(
+                    owner.diagnostic(rule.code, rule.severity, f.message, f.path, f.help, redact=f.redact)
+                )
+    return found
