@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 from fleet.cli.main import app
 from fleet.diagnostics.explain import built_in
 from fleet.inventory.rule import installed_rules
+from fleet.model.descriptions import field_meanings
 from fleet.model.fleet import FleetFile, SiteHeader
 from fleet.model.site import SiteSpec
 
@@ -38,8 +39,8 @@ each value which layer, file and line it comes from.
 ## How YAML is read
 
 By YAML 1.2: only `true` and `false` are booleans (`no` is a word, also as a country), `010` is text and
-not eight, dates and times are text. Anchors, aliases and merge keys (`<<`) work; a key given twice, a tag, a
-second document in a file, or more than an inventory can need is an error. [yaml.md](yaml.md) has every answer.
+not eight, dates and times are text. Anchors, aliases and merge keys (`<<`) work; a key given twice, a tag,
+a second document in a file, or more than an inventory can need is an error. All answers: [yaml.md](yaml.md).
 
 "facts" below is the project's fact sheet on Azure Local; docs/sources.md says where it was read.
 """
@@ -167,7 +168,7 @@ def model_section(model: type[BaseModel]) -> str:
         "|---|---|---|---|",
     ]
     for name, info in model.model_fields.items():
-        meaning = " ".join((info.description or "").split()).replace("|", "\\|")
+        meaning = " ".join(field_meanings(model).get(name, "").split()).replace("|", "\\|")
         rows.append(
             f"| `{info.alias or name}` | {type_name(info.annotation)} | {default_text(info)} | {meaning} |"
         )

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from fleet.model.descriptions import describe
 from fleet.model.fleet import FleetFile, SiteHeader
 from fleet.model.site import SiteSpec
 
@@ -71,6 +72,7 @@ class _Definitions:
 
     def root(self, model: type[BaseModel], *, layer: bool) -> Schema:
         """The object schema of `model` itself."""
+        describe(model)
         given = model.model_json_schema(by_alias=True, mode="validation")
         self.given |= given.get("$defs", {})
         return self.clean(given, layer=layer, root=True)

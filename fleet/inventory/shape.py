@@ -1,6 +1,7 @@
 """From the model's complaints to diagnostics that say what to type instead."""
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -10,9 +11,12 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from fleet.diagnostics.diagnostic import Diagnostic
-from fleet.inventory.secret_shapes import REFERENCE_HELP, secret_shape
-from fleet.inventory.source import Path, SourceFile
-from fleet.model.site import ClusterSecretRef, HostSecretRef, SecretKey
+from fleet.diagnostics.secret_shapes import secret_shape, without_secrets
+from fleet.inventory.secret_shapes import REFERENCE_HELP
+from fleet.inventory.source import MAX_SHOWN, Path, SourceFile, capped
+from fleet.inventory.yaml_reader import plain_value, quoted
+from fleet.model.descriptions import field_meanings
+from fleet.model.secrets import ClusterSecretRef, HostSecretRef, SecretKey
 
 Place = Callable[[Path, bool], tuple[SourceFile, Path]]
 """Given a path in the validated value (and whether its key is meant): the file, and the path in it."""
@@ -21,6 +25,8 @@ Place = Callable[[Path, bool], tuple[SourceFile, Path]]
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """A help text naming the known word nearest to `word`, or listing a few when none is near."""
     known = sorted(set(known))
+    if len(word) > 100:  # no slip of the keys; and comparing takes time
+        word = ""
     near = difflib.get_close_matches(word, known, 1, 0.6) or [k for k in known if k.lower() == word.lower()]
     if near:
         return f"did you mean {near[0]!r}?"
@@ -82,16 +88,17 @@ _WANTED = {
 }
 
 
-def _kind(value: object) -> str:
+def _kind(value: object, written: str | None) -> str:
+    """What was given; a number as it was `written`, where that is known."""
     if isinstance(value, bool):
-        return "true or false" if value is None else str(value).lower()
+        return str(value).lower()
     if isinstance(value, str):
         return f"the text {value!r}" if len(value) <= 60 and not secret_shape(value) else "a text"
     if isinstance(value, Mapping):
         return "a mapping"
     if isinstance(value, (list, tuple)):
         return "a list"
-    return "nothing" if value is None else f"the number {value}"
+    return "nothing" if value is None else f"the number {written or value}"
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,13 @@ class _Complaint:
 
     @property
     def dotted(self) -> str:
-        return ".".join(str(step) for step in self.path)
+        return dotted(self.path)
+
+
+def dotted(path: Path) -> str:
+    """The path as messages name it; keys that a user made up may be of any length, or hold a secret."""
+    steps = (str(step) for step in path)
+    return ".".join(step if len(step) <= 60 and not secret_shape(step) else "…" for step in steps)
 
 
 def shape_diagnostics(
@@ -117,10 +130,11 @@ def shape_diagnostics(
     """One diagnostic for each complaint of the model, in the model's order.
 
     With `ignore_missing`, what another layer may complete is no complaint. Codes: INV010 unknown key,
-    INV011 wrong value, INV012 missing key, SEC001 a literal secret where a reference belongs (its line
-    is not shown).
+    INV011 wrong value, INV012 missing key, INV017 more of these than are shown, SEC001 a literal secret where
+    a reference belongs (its line is not shown).
     """
-    found = []
+    found: list[Diagnostic] = []
+    total = 0
     for item in error.errors(include_url=False):
         complaint = _Complaint(
             model,
@@ -133,13 +147,16 @@ def shape_diagnostics(
         )
         if complaint.kind in ("missing", "too_short") and ignore_missing:
             continue
+        total += 1
+        if total > MAX_SHOWN + 1:
+            continue  # only counted: finding a place and the nearest word takes time
         if complaint.kind == "missing":
             found.append(_missing(complaint, place))
         elif complaint.kind == "extra_forbidden":
             found.append(_unknown_key(complaint, place))
         else:
             found.append(_wrong_value(complaint, place))
-    return found
+    return capped(found, total)
 
 
 def _missing(complaint: _Complaint, place: Place) -> Diagnostic:
@@ -158,9 +175,9 @@ def _unknown_key(complaint: _Complaint, place: Place) -> Diagnostic:
         for kind in _models_at(complaint.model, parent)
         for name, info in kind.model_fields.items()
     ]
-    inside = f" in {'.'.join(map(str, parent))}" if parent else ""
+    inside = f" in {dotted(parent)}" if parent else ""
     span = file.locate(where, key=True)
-    return file.diagnostic("INV010", f"unknown key {key!r}{inside}", span, did_you_mean(key, known))
+    return file.diagnostic("INV010", f"unknown key {quoted(key)}{inside}", span, did_you_mean(key, known))
 
 
 def _wrong_value(complaint: _Complaint, place: Place) -> Diagnostic:
@@ -172,24 +189,31 @@ def _wrong_value(complaint: _Complaint, place: Place) -> Diagnostic:
     if expects_reference:
         message = f"{complaint.dotted} holds a literal secret"
         return file.diagnostic("SEC001", message, span, REFERENCE_HELP, redact=True)
-    message, help_text = _words(complaint)
-    return file.diagnostic("INV011", message, span, help_text)
+    written = file.written(span)
+    if isinstance(complaint.given, str) or written is None or plain_value(written) != complaint.given:
+        written = None  # an alias, or in quotes
+    message, help_text = _words(complaint, written)
+    # A secret is taken out before the cut: half of one could not be told.
+    message = without_secrets(message)
+    return file.diagnostic("INV011", message if len(message) <= 500 else message[:499] + "…", span, help_text)
 
 
-def _words(complaint: _Complaint) -> tuple[str, str | None]:
+def _words(complaint: _Complaint, written: str | None) -> tuple[str, str | None]:
     """The message for a wrong value, and what to type instead where that is known."""
     dotted, given, context = complaint.dotted, complaint.given, complaint.context
+    kind_given = _kind(given, written)
     match complaint.kind:
         case kind if kind in _WANTED:
-            return f"{dotted} is {_kind(given)} where {_WANTED[kind]} is expected", _retype(kind, given)
+            help_text = _retype(kind, given, written)
+            return f"{dotted} is {kind_given} where {_WANTED[kind]} is expected", help_text
         case "literal_error":
             expected = str(context["expected"])
             words = [word.strip("' ") for word in expected.replace(" or ", ", ").split(",")]
             near = did_you_mean(given, words) if isinstance(given, str) else None
-            return f"{dotted} is {_kind(given)}; expected {expected}", near
+            return f"{dotted} is {kind_given}; expected {expected}", near
         case "string_pattern_mismatch":
             what = "the key" if complaint.about_key else dotted
-            return f"{what} is {_kind(given)}, which does not match {context['pattern']}", None
+            return f"{what} is {kind_given}, which does not match {context['pattern']}", None
         case "too_short":
             return (
                 f"{dotted} has {context['actual_length']}; at least {context['min_length']} must be there",
@@ -201,13 +225,13 @@ def _words(complaint: _Complaint) -> tuple[str, str | None]:
             return f"{dotted}: {complaint.text[:1].lower()}{complaint.text[1:]}", None
 
 
-def _retype(kind: str, given: object) -> str | None:
-    """The same value as the wanted type, where it is plain what was meant."""
+def _retype(kind: str, given: object, written: str | None) -> str | None:
+    """The same value as the wanted type, where it is plain what was meant; 1.10 is not to become "1.1"."""
     if kind == "bool_type" and str(given).lower() in ("yes", "no", "on", "off"):
         return f"write {'true' if str(given).lower() in ('yes', 'on') else 'false'}"
     if kind == "string_type" and isinstance(given, (int, float)):
-        return f'put it in quotes: "{given}"'
-    if kind == "int_type" and isinstance(given, str) and given.strip().isdigit():
+        return f'put it in quotes: "{written}"' if written else "put it in quotes"
+    if kind == "int_type" and isinstance(given, str) and re.fullmatch(r"\s*[0-9]{1,18}\s*", given):
         return f"write {int(given)}, without quotes or leading zeros"
     return None
 
@@ -215,6 +239,6 @@ def _retype(kind: str, given: object) -> str | None:
 def _doc(model: type[BaseModel], path: Path) -> str:
     for parent in _models_at(model, path[:-1]):
         for name, info in parent.model_fields.items():
-            if (info.alias or name) == path[-1] and info.description:
-                return f" ({info.description.splitlines()[0].rstrip('.')})"
+            if (info.alias or name) == path[-1] and (meaning := field_meanings(parent).get(name)):
+                return f" ({meaning.splitlines()[0].rstrip('.')})"
     return ""
