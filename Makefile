@@ -55,7 +55,7 @@ bench: setup  ## measurements; prints figures and ratios, never fails on a time
 lock: setup  ## resolve the dependencies anew
 	$(UV) pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url pyproject.toml -o requirements.lock
 	echo uv | $(UV) pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url - -o requirements-uv.lock
-	$(UV) pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url --extra dev --extra rego -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(UV) pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:
 	rm -rf .venv .fleet .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

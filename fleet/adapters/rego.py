@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fleet.adapters.rego_engine import UNREADABLE, Engine, Failure, PolicyError
-from fleet.app.policies import SITE_FIELDS, PolicyFile, Question, Scope, read_policies
+from fleet.adapters.rego_engine import UNREADABLE, Failure, PolicyError
+from fleet.adapters.rego_process import Engine
+from fleet.app.policies import PolicyFile, Question, Scope, read_policies, site_fields
 from fleet.app.policy_answers import FAILED, RUNTIME_CODES, Found, problem, read_answer
 from fleet.diagnostics.diagnostic import Diagnostic, FleetError, Span
 from fleet.diagnostics.explain import built_in
@@ -48,6 +49,7 @@ def policy_rules(folder: Path) -> tuple[Rule, ...]:
     engine = Engine(files, policies.questions, policies.wrong)
     evaluation = _Evaluation(engine, policies.questions, policies.site_keys)
     rules: list[Rule] = []
+    version = _digest(files)
     for d in policies.declared:
         scope = next(q.scope for q in policies.questions if d.code in q.codes)
         check = _Check(d.code, evaluation)
@@ -55,7 +57,14 @@ def policy_rules(folder: Path) -> tuple[Rule, ...]:
         fleet = check.fleet if scope == "fleet" else None
         rules.append(
             PolicyRule(
-                d.code, d.summary, d.source, d.severity, check_site=site, check_fleet=fleet, page=d.page
+                d.code,
+                d.summary,
+                d.source,
+                d.severity,
+                check_site=site,
+                check_fleet=fleet,
+                version=version,
+                page=d.page,
             )
         )
     scopes = {q.scope for q in policies.questions}
@@ -66,7 +75,15 @@ def policy_rules(folder: Path) -> tuple[Rule, ...]:
         fleet = check.fleet if "fleet" in scopes else None
         page = pages[code].page
         rules.append(
-            PolicyRule(code, summary, "docs/policies.md", check_site=site, check_fleet=fleet, page=page)
+            PolicyRule(
+                code,
+                summary,
+                "docs/policies.md",
+                check_site=site,
+                check_fleet=fleet,
+                version=version,
+                page=page,
+            )
         )
     return tuple(rules)
 
@@ -76,12 +93,16 @@ def policy_digest(folder: Path) -> str:
 
     Raises as `policy_rules` does for files that can't be read; needs no engine.
     """
+    return _digest(_read(folder))
+
+
+def _digest(files: Iterable[PolicyFile]) -> str:
     digest = hashlib.sha256()
     try:
         digest.update(importlib.metadata.version("regopy").encode())
     except importlib.metadata.PackageNotFoundError:
         digest.update(b"none")
-    for file in _read(folder):
+    for file in files:
         for part in (file.path.encode(errors="surrogateescape"), file.text.encode()):
             digest.update(len(part).to_bytes(8, "big") + part)
     return f"sha256:{digest.hexdigest()}"
@@ -209,5 +230,5 @@ def _failed(question: Question, failure: Failure) -> Found:
 
 def _document(site: Site, keys: Collection[str] | None) -> str:
     """A site as `fleet show -o json` prints it, with all or some of its outermost keys."""
-    fields = None if keys is None else {SITE_FIELDS[key] for key in keys if key in SITE_FIELDS}
+    fields = None if keys is None else {site_fields()[key] for key in keys if key in site_fields()}
     return site.spec.model_dump_json(by_alias=True, exclude_none=True, include=fields)

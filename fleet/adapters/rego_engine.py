@@ -11,7 +11,6 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from fleet.app.policies import PolicyFile, Question
@@ -50,27 +49,15 @@ class PolicyError(FleetError):
         super().__init__(first.code, message, first.help or "mend the policy", EXIT_POLICY)
 
 
-def _regopy() -> ModuleType:
-    """The engine's package. Raises `FleetError` (POL009) when it is not installed, or not for this system."""
-    try:
-        import regopy  # type: ignore[import-untyped]
-    except (ImportError, OSError) as error:
-        raise FleetError(
-            "POL009",
-            "the inventory has policies in Rego, and what evaluates them is not installed",
-            "pip install 'fleet-toolkit[rego]'",
-            EXIT_MISSING,
-        ) from error
-    module: ModuleType = regopy
-    return module
-
-
 class Failure(Exception):  # noqa: N818 - not an error of the program: it becomes a finding
     """The engine gave no answer to a question."""
 
 
-class Engine:
-    """The compiled policies. Raises `PolicyError` for what does not compile and what is refused.
+class Interpreter:
+    """The compiled policies, in this process. Raises `PolicyError` for what does not compile or is refused.
+
+    Raises ImportError where the engine can't be loaded. Only `fleet.adapters.rego_process` makes one, where
+    it is alone.
 
     `used_keys` are the outermost keys of the input that they can look at, or None for all.
     """
@@ -78,8 +65,8 @@ class Engine:
     def __init__(
         self, files: tuple[PolicyFile, ...], questions: tuple[Question, ...], wrong: Sequence[Diagnostic] = ()
     ) -> None:
-        self._arguments = files, questions
-        rego = _regopy()
+        import regopy as rego  # type: ignore[import-untyped]
+
         self._error: type[Exception] = rego.RegoError
         self._rego = rego.Interpreter()
         self._rego.log_level = rego.LogLevel.NONE  # it would print to stdout, between our own output
@@ -105,10 +92,6 @@ class Engine:
                 found.append(_located(str(error), files, files[0]))
         if found:
             raise PolicyError(found)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Compiled again in another process: the engine's own parts can't be sent there."""
-        return type(self), self._arguments
 
     def _plan(self) -> Mapping[str, Any]:
         """The compiled plan as the engine itself saves it (OPA's intermediate representation)."""

@@ -11,7 +11,7 @@ def explanations(rules: Sequence[Rule]) -> dict[str, Explanation]:
     """Every explanation by code. A rule's page is `rules/CODE.md` in the package that the rule is from."""
     known = built_in()
     for rule in rules:
-        page = _page(rule)
+        page = getattr(rule, "page", None) or _page(rule)  # a policy brings its own
         known[rule.code] = titled(rule.code, page) if page else Explanation(rule.code, rule.summary)
     return dict(sorted(known.items()))
 

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from fleet.app.policies import FLEET_KEYS, SITE_FIELDS, Question, phrase
+from fleet.app.policies import Question, fleet_keys, phrase, site_fields
 from fleet.inventory.rule import Finding
 
 Found = tuple[str, Finding]
@@ -60,7 +60,7 @@ def _read_item(question: Question, item: Any, sites: Collection[str]) -> Iterato
         yield problem(UNKNOWN_CODE, question, what, help_text)
         return
     path, site = tuple(item.get("path") or ()), item.get("site")
-    keys = FLEET_KEYS if question.scope == "fleet" and site is None else SITE_FIELDS.keys()
+    keys = fleet_keys() if question.scope == "fleet" and site is None else site_fields().keys()
     if site is not None and site not in sites:
         yield problem(UNKNOWN_PATH, question, f"it names the site {phrase(site)!r}, and there is none", None)
         site, path = None, ()

@@ -11,6 +11,7 @@ from typing import get_args
 from rich.text import Text
 
 from fleet.adapters.oci_layout import write_atomically
+from fleet.adapters.rules import rules_for
 from fleet.app import init
 from fleet.app.import_csv import import_csv
 from fleet.app.site_draft import (
@@ -32,7 +33,6 @@ from fleet.diagnostics.text import diagnostic_pieces, summary
 from fleet.inventory.edit import EditError, formatted, new_text
 from fleet.inventory.inventory import Inventory
 from fleet.inventory.load import load_inventory
-from fleet.inventory.rule import installed_rules
 from fleet.inventory.schema import Kind, schema, schema_text
 from fleet.inventory.source import MAX_BYTES, SourceFile, YamlError
 
@@ -68,7 +68,7 @@ class Files:
             **{path: SourceFile(path.as_posix(), text.encode()) for path, text in texts.items()},
         }
         inventory, shape = load_inventory(self.fleet, list(sites.values()))
-        return validate(inventory, shape, installed_rules())
+        return validate(inventory, shape, rules_for(self.folder))
 
 
 def run_schema(kind: str | None, folder: Path | None) -> int:
@@ -146,7 +146,7 @@ def run_init(folder: Path, given: Mapping[str, str | None], *, yes: bool) -> int
     if not yes:
         answers = _asked(answers)
     texts = init.first_fleet(answers)
-    _write({folder / name: text for name, text in texts.items()})
+    write({folder / name: text for name, text in texts.items()})
     found = _files(folder).checked({})
     _show(found)
     say(f"a fleet of one site is in {folder}", "ok")
@@ -202,7 +202,7 @@ def run_site_add(
     dry_run: bool,
 ) -> int:
     """Exit code of `fleet site add`."""
-    files, inventory = _usable(folder)
+    files, inventory = usable(folder)
     path = files.place_of(name)
     if name in files.by_name() or path.exists():
         message = f"the site {name!r} is there already, in {files.by_name().get(name, path)}"
@@ -232,11 +232,11 @@ def run_site_add(
     if dry_run:
         out().print(text, end="", markup=False)
     else:
-        _write({path: text})
+        write({path: text})
         say(f"wrote {path}", "ok")
     for phrase in draft.assumed:
         say(f"  check that {phrase}", "warning")
-    return _verdict(files.checked({path: text}), len(files.sites) + 1)
+    return verdict(files.checked({path: text}), len(files.sites) + 1)
 
 
 def _field(option: str, value: str, *path: str) -> str:
@@ -262,7 +262,7 @@ def _pairs(option: str, texts: Sequence[str], example: str) -> Iterator[tuple[st
 
 def run_import_csv(folder: Path, table: Path, *, update: bool, dry_run: bool) -> int:
     """Exit code of `fleet import csv`."""
-    files, inventory = _usable(folder)
+    files, inventory = usable(folder)
     places = files.by_name()
     existing = {name: files.sites[path] for name, path in places.items()}
     result = import_csv(table.as_posix(), _bytes(table), inventory, existing, update=update)
@@ -278,7 +278,7 @@ def run_import_csv(folder: Path, table: Path, *, update: bool, dry_run: bool) ->
         )
     texts |= {places[name]: text for name, text in result.updated.items()}
     if not dry_run:
-        _write(texts)
+        write(texts)
     for words, names in (("created", result.created), ("updated", result.updated)):
         for name in sorted(names):
             say(f"{places.get(name) or files.place_of(name)} {'would be ' if dry_run else ''}{words}")
@@ -286,7 +286,7 @@ def run_import_csv(folder: Path, table: Path, *, update: bool, dry_run: bool) ->
         f"{len(result.created)} created, {len(result.updated)} updated, {len(result.unchanged)} unchanged"
     )
     say(counts + (" (dry run: nothing was written)" if dry_run else ""), "ok")
-    return _verdict(files.checked(texts), len(files.sites) + len(result.created))
+    return verdict(files.checked(texts), len(files.sites) + len(result.created))
 
 
 # --- files
@@ -316,7 +316,7 @@ def _bytes(path: Path) -> bytes:
         raise FleetError("ENV021", message, "check the path and its permissions", exits.USAGE) from None
 
 
-def _usable(folder: Path) -> tuple[Files, Inventory]:
+def usable(folder: Path) -> tuple[Files, Inventory]:
     """The fleet; its sites may have errors. Raises `FleetError` (INV100) when `fleet.yaml` itself has one."""
     files = _files(folder)
     inventory, found = load_inventory(files.fleet, list(files.sites.values()))
@@ -327,7 +327,7 @@ def _usable(folder: Path) -> tuple[Files, Inventory]:
     return files, inventory
 
 
-def _write(texts: Mapping[Path, str]) -> None:
+def write(texts: Mapping[Path, str]) -> None:
     """Write all the files, in their order, or none: what was written before a failure is taken back."""
     before = {path: path.read_bytes() if path.exists() else None for path in texts}
     folders = {path.parent for path in texts if path.parent.exists()}
@@ -357,7 +357,7 @@ def _show(found: Sequence[Diagnostic]) -> None:
         err().print(styled(diagnostic_pieces(diagnostic)))
 
 
-def _verdict(found: Sequence[Diagnostic], sites: int) -> int:
+def verdict(found: Sequence[Diagnostic], sites: int) -> int:
     """Say what is missing in the fleet; the exit code."""
     _show(found)
     say(summary(found, sites, sites), "error" if has_errors(found) else "ok")

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from fleet.adapters.git import GitFolder
 from fleet.adapters.inventory_files import InventoryFolder, read_inventory
+from fleet.adapters.rules import rules_for
 from fleet.app.changed import narrowed
 from fleet.app.check_files import check_files
 from fleet.app.explain import explanations
@@ -43,7 +44,7 @@ def choose(output: str, *known: str) -> str:
     return output
 
 
-FORMATS = ("text", "json", "sarif", "junit", "github", "azure")
+FORMATS = ("text", "json", "sarif", "junit", "github", "azure", "gitlab")
 
 
 LEAST_CACHED = 100
@@ -51,12 +52,26 @@ LEAST_CACHED = 100
 
 
 def run_validate(
-    folder: Path, output: str, workspace: Path | None = None, changed_since: str | None = None
+    folder: Path,
+    output: str,
+    workspace: Path | None = None,
+    changed_since: str | None = None,
+    policies: Path | None = None,
 ) -> int:
     """Exit code of `fleet validate`; without a workspace nothing is kept between runs."""
     choose(output, *FORMATS)
+    place = InventoryFolder.at(folder)
+    try:
+        rules = rules_for(place.root, policies)
+    except FleetError as error:
+        wrong: tuple[Diagnostic, ...] = getattr(error, "diagnostics", ())
+        if not wrong:
+            raise
+        # Every one at its line, also where no person reads: a policy is code that is checked too.
+        _shown(Report(wrong), 0, 0, installed_rules(), output, {})
+        return error.exit_code
     with _collector_paused():
-        return _validate(InventoryFolder.at(folder), output, workspace, changed_since)
+        return _validate(place, rules, output, workspace, changed_since)
 
 
 @contextmanager
@@ -71,8 +86,13 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _validate(place: InventoryFolder, output: str, workspace: Path | None, changed_since: str | None) -> int:
-    rules = installed_rules()
+def _validate(
+    place: InventoryFolder,
+    rules: Sequence[Rule],
+    output: str,
+    workspace: Path | None,
+    changed_since: str | None,
+) -> int:
     fleet_file = place.fleet_file()
     if isinstance(fleet_file, Diagnostic):
         return _shown(Report((fleet_file,)), 0, 0, rules, output, {})
@@ -137,6 +157,7 @@ def _shown(
 
 def _for_ci(report: Report, rules: Sequence[Rule], output: str) -> str:
     from fleet.diagnostics.annotations import azure, github
+    from fleet.diagnostics.gitlab import code_quality
     from fleet.diagnostics.junit import junit
     from fleet.diagnostics.sarif import sarif
 
@@ -145,6 +166,8 @@ def _for_ci(report: Report, rules: Sequence[Rule], output: str) -> str:
         return json.dumps(log, indent=1) + "\n"
     if output == "junit":
         return junit(report)
+    if output == "gitlab":
+        return code_quality(report)
     annotate = github if output == "github" else azure
     return "".join(line + "\n" for line in annotate(report.found))
 
@@ -152,7 +175,7 @@ def _for_ci(report: Report, rules: Sequence[Rule], output: str) -> str:
 def valid_inventory(folder: Path) -> Inventory:
     """The inventory in `folder`. Raises `FleetError` (INV100) when it has errors, having printed them."""
     inventory, shape = read_inventory(folder)
-    diagnostics = validate(inventory, shape, installed_rules())
+    diagnostics = validate(inventory, shape, rules_for(folder))
     for diagnostic in diagnostics:
         err().print(styled(diagnostic_pieces(diagnostic)))
     if inventory is None or has_errors(diagnostics):
@@ -171,9 +194,12 @@ def find_site(inventory: Inventory, name: str) -> Site:
     return site
 
 
-def run_explain(code: str | None) -> int:
-    """Exit code of `fleet explain`."""
-    rules = {rule.code: rule for rule in installed_rules()}
+def run_explain(code: str | None, folder: Path) -> int:
+    """Exit code of `fleet explain`; the policies of the inventory in `folder` are explained too."""
+    try:
+        rules = {rule.code: rule for rule in rules_for(folder)}
+    except FleetError:  # wrong policies must not keep anybody from reading what is wrong with them
+        rules = {rule.code: rule for rule in installed_rules()}
     known = explanations(tuple(rules.values()))
     if code is None:
         for explanation in known.values():

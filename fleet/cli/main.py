@@ -171,7 +171,7 @@ def fmt(
 def validate(
     inventory: InventoryOption = HERE,
     output: Annotated[
-        str, typer.Option("--output", "-o", help="text, json, sarif, junit, github or azure.")
+        str, typer.Option("--output", "-o", help="text, json, sarif, junit, github, azure or gitlab.")
     ] = "text",
     changed_since: Annotated[
         str | None,
@@ -181,6 +181,10 @@ def validate(
     cache: Annotated[
         bool, typer.Option("--cache/--no-cache", help="Check only what changed since the last run.")
     ] = True,
+    policies: Annotated[
+        Path | None,
+        typer.Option("--policies", help="Folder of Rego policies; policies/ beside fleet.yaml otherwise."),
+    ] = None,
 ) -> None:
     """Find every mistake that can be found before a site is touched.
 
@@ -194,17 +198,18 @@ def validate(
     """
     from fleet.cli.inventory_commands import run_validate
 
-    raise typer.Exit(run_validate(inventory, output, workspace if cache else None, changed_since))
+    raise typer.Exit(run_validate(inventory, output, workspace if cache else None, changed_since, policies))
 
 
 @app.command()
 def explain(
     code: Annotated[str | None, typer.Argument(help="Such as NET003; without one, all are listed.")] = None,
+    inventory: InventoryOption = HERE,
 ) -> None:
     """Say what a code means: why, a wrong example, a right one, and where its rule comes from."""
     from fleet.cli.inventory_commands import run_explain
 
-    raise typer.Exit(run_explain(code))
+    raise typer.Exit(run_explain(code, inventory))
 
 
 @app.command()

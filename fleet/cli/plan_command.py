@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fleet.adapters.inventory_files import read_inventory
+from fleet.adapters.rules import rules_for
 from fleet.app.compare import Pair, Revisions, compare_site, differs
 from fleet.app.rollout import prepare_worker
 from fleet.app.validate import validate
@@ -25,7 +26,6 @@ from fleet.cli.plan_markdown import Heading, errors_markdown, plan_markdown
 from fleet.cli.wiring import Parts, Workspace, plan_site
 from fleet.diagnostics.diagnostic import FleetError, has_errors
 from fleet.inventory.inventory import Inventory, Site
-from fleet.inventory.rule import installed_rules
 from fleet.model.site import SiteSpec
 from fleet.plan.comparison import SiteComparison
 from fleet.plan.site_plan import SitePlan
@@ -108,7 +108,7 @@ def _echo(text: str) -> None:
 def print_errors(folder: Path) -> None:
     """Print the inventory's errors as Markdown: they are the answer for whoever reads no log."""
     inventory, shape = read_inventory(folder)
-    _echo(errors_markdown(validate(inventory, shape, installed_rules())))
+    _echo(errors_markdown(validate(inventory, shape, rules_for(folder))))
 
 
 def compare_one(before: Parts, after: Parts, pair: Pair) -> SiteComparison:

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from fleet.adapters.oci_layout import write_layout
@@ -11,6 +12,8 @@ from fleet.cli.console import out as stdout
 from fleet.cli.console import say
 from fleet.cli.inventory_commands import find_site, valid_inventory
 from fleet.diagnostics.diagnostic import FleetError
+from fleet.model.site import SiteSpec
+from fleet.render.unrendered import unrendered
 
 MARK = ".fleet-render"
 """A file that says a folder was written by `fleet render`, and may be replaced by it."""
@@ -25,6 +28,7 @@ def run_render(folder: Path, name: str | None, every: bool, out: Path | None, oc
     inventory = valid_inventory(folder)
     sites = inventory.sites if name is None else (find_site(inventory, name),)
     contents = [site_content(site.spec) for site in sites]
+    say_what_is_left_out(site.spec for site in sites)
     if out is None and oci is None:
         for content in contents:
             for path, text in content.tree.files.items():
@@ -41,6 +45,18 @@ def run_render(folder: Path, name: str | None, every: bool, out: Path | None, oc
             "ok",
         )
     return exits.OK
+
+
+SHOWN = 12
+"""Paths that are named; what is more is counted."""
+
+
+def say_what_is_left_out(specs: Iterable[SiteSpec]) -> None:
+    """One line on stderr with what the sites set and nothing acts on yet; none where there is nothing."""
+    paths = list(dict.fromkeys(path for spec in specs for path in unrendered(spec)))
+    if paths:
+        more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+        say(f"not rendered yet: {', '.join(paths[:SHOWN])}{more} (docs/inventory/left-out.md)", "warning")
 
 
 def write_trees(out: Path, contents: dict[str, SiteContent]) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 
 from fleet.adapters.inventory_files import read_inventory
 from fleet.adapters.oci_layout import write_atomically
+from fleet.adapters.rules import rules_for
 from fleet.app.validate import validate
 from fleet.cli import exits
 from fleet.cli.console import out as stdout
 from fleet.cli.console import say
 from fleet.cli.rollout_commands import read_view, soak_seconds
 from fleet.cli.wiring import Workspace, saved_spec
-from fleet.inventory.rule import installed_rules
 from fleet.model.site import SiteSpec
 from fleet.plan.site_plan import FileChanges, PlannedChange
 from fleet.rollout.view import RunView, SiteView
@@ -38,7 +38,7 @@ def run_report(folder: Path, workspace: Path, out: Path | None) -> int:
     where = Workspace(workspace)
     view = read_view(where)
     inventory, shape = read_inventory(folder)
-    diagnostics = validate(inventory, shape, installed_rules())
+    diagnostics = validate(inventory, shape, rules_for(folder))
     plan_folder, soak = where.plan_folder(view.plan_digest), soak_seconds(where, view)
     report = Report(
         fleet=inventory.name if inventory else folder.resolve().name,

@@ -81,6 +81,36 @@ def rollout_spec(
     )
 
 
+HOW_INSTEAD = {
+    "maxConcurrent": "take it out, and say: fleet rollout start --max-concurrency",
+    "maxUnavailable": "take it out, and say: fleet rollout start --max-concurrency",
+    "maxFailures": "take it out, and say: fleet rollout start --max-failures",
+    "approval": "take it out, and stop before the ring by hand: fleet rollout pause",
+    "maintenance": "take it out, and start the rollout while the sites may be changed",
+}
+"""What the inventory can say of a rollout that rollouts do not keep to yet, and what does it today."""
+
+
+def refuse_what_is_not_kept(inventory: Inventory) -> None:
+    """Raises `FleetError` (ROL016) where a ring or a site sets limits that a rollout would pass over."""
+    for ring in inventory.rings:
+        for field, is_set in (
+            ("maxConcurrent", ring.max_concurrent is not None),
+            ("maxUnavailable", ring.max_unavailable is not None),
+            ("maxFailures", ring.max_failures > 0),
+            ("approval", ring.approval is not None),
+        ):
+            if is_set:
+                raise _not_kept(f"the ring {ring.name!r} sets {field!r}", field)
+    for site in inventory.sites:
+        if site.spec.maintenance is not None:
+            raise _not_kept(f"the site {site.name!r} sets 'maintenance'", "maintenance")
+
+
+def _not_kept(what: str, field: str) -> FleetError:
+    return FleetError("ROL016", f"{what}, which rollouts do not keep to yet", HOW_INSTEAD[field], exits.USAGE)
+
+
 @contextmanager
 def stopping() -> Iterator[threading.Event]:
     """The first Ctrl-C finishes what is in flight, the second stops at once."""
@@ -195,6 +225,7 @@ def run_start(
 ) -> int:
     """Exit code of `fleet rollout start`."""
     inventory = valid_inventory(folder)
+    refuse_what_is_not_kept(inventory)
     parts = Parts(Workspace(workspace), folder.resolve(), engine)
     parts.require_rollout_target()
     probe_seconds = 1.0 if engine == "local" else 30.0

@@ -8,6 +8,9 @@ from fleet.diagnostics.secret_shapes import without_secrets
 
 Severity = Literal["error", "warning"]
 
+MAX_TEXT = 1000
+"""Characters of a message or help; what is longer quotes some value at length, and is cut."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
@@ -27,7 +30,8 @@ class Diagnostic:
     `message` is one phrase that makes sense alone; `help` says what to type instead. `source_line` is
     the text of the span's first line, or None when it must not be shown (a secret may stand there).
     `sites` names the sites it concerns; a finding in a shared layer is one diagnostic for all of them.
-    What looks like a secret in `message` or `help` is taken out, whichever rule quoted it.
+    What looks like a secret in `message` or `help` is taken out, whichever rule quoted it, and each is
+    cut after MAX_TEXT characters.
     """
 
     code: str
@@ -39,14 +43,21 @@ class Diagnostic:
     sites: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "message", without_secrets(self.message))
+        object.__setattr__(self, "message", _shown(self.message))
         if self.help is not None:
-            object.__setattr__(self, "help", without_secrets(self.help))
+            object.__setattr__(self, "help", _shown(self.help))
 
     @property
     def sort_key(self) -> tuple[Span, str, str]:
         """By place, then code, then message: the order in which they are always shown."""
         return (self.span, self.code, self.message)
+
+
+def _shown(text: str) -> str:
+    if len(text) > 10 * MAX_TEXT:  # at a space: half of a secret could not be told
+        text = text[: 10 * MAX_TEXT].rpartition(" ")[0] + " …"
+    text = without_secrets(text)
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
 
 
 def merged(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

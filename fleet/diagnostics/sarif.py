@@ -41,7 +41,7 @@ def sarif(report: Report, known: Mapping[str, Explanation], version: str) -> dic
                 "results": [
                     _result(diagnostic, suppressed, codes.index(diagnostic.code), fingerprint)
                     for (diagnostic, suppressed), fingerprint in zip(
-                        entries, _fingerprints(findings), strict=True
+                        entries, fingerprints(findings), strict=True
                     )
                 ],
             }
@@ -121,7 +121,7 @@ def _utf16(text: str) -> int:
     return len(text) + sum(character > "\uffff" for character in text)
 
 
-def _fingerprints(findings: Sequence[Diagnostic]) -> list[str]:
+def fingerprints(findings: Sequence[Diagnostic]) -> list[str]:
     """What stays the same when lines move: code, file and message, and which of several alike it is."""
     seen: Counter[tuple[str, str, str]] = Counter()
     result = []

@@ -19,7 +19,10 @@ _MAYBE = re.compile(rb"#[ \t]*fleet:[ \t]*ignore")
 _SUPPRESSION = re.compile(r"#[ \t]*fleet:[ \t]*ignore\b(?:\[(?P<codes>[^\]]{0,200})\])?(?P<reason>.*)")
 _COMMENT = re.compile(r"(?:^|(?<=[ \t]))#")
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
-"""What libyaml counts as a line's end; lines must be numbered as the diagnostics number them."""
+"""What libyaml counts as a line's end; the loader refuses files with one of the last three."""
+
+_HINTS = 100
+"""So many findings name the nearest code; looking for it takes time, and a stranger may write any number."""
 
 EXAMPLE = "# fleet: ignore[CODE] why"
 
@@ -109,7 +112,7 @@ def suppress(
             suppressed.append(Suppressed(diagnostic, reason))
     for items in suppressions.values():
         for item in items:
-            wrong += _useless(item, known, complete)
+            wrong += _useless(item, known, complete, hints=len(wrong) < _HINTS)
     return Report(tuple(sorted(found + wrong, key=lambda d: d.sort_key)), tuple(suppressed))
 
 
@@ -146,14 +149,14 @@ def _malformed(item: _Suppression) -> Diagnostic | None:
     return None
 
 
-def _useless(item: _Suppression, known: Collection[str], complete: bool) -> Iterator[Diagnostic]:
+def _useless(item: _Suppression, known: Collection[str], complete: bool, hints: bool) -> Iterator[Diagnostic]:
     for code in item.codes:
         if unsuppressible(code):
             yield item.source.diagnostic(
                 "SUP004", f"{code} can't be suppressed", item.span, "mend what it reports"
             )
         elif code not in known:
-            near = difflib.get_close_matches(code.upper(), known, 1, 0.6)
+            near = difflib.get_close_matches(code.upper(), known, 1, 0.6) if hints else []
             help_text = f"did you mean {near[0]!r}?" if near else "fleet explain lists the codes"
             yield item.source.diagnostic("SUP003", f"there is no rule {code!r}", item.span, help_text)
         elif complete and code not in item.used:
@@ -167,19 +170,21 @@ def _suppressions(source: Source) -> Iterator[_Suppression]:
     """The suppressions in a file's comments, well-formed or not."""
     lines = _LINE_BREAK.split(source.text)
     comments = _comments(source.text, lines)
+    # A comment alone on its line is about the next line that has something else. From below, once for all.
+    targets: dict[int, int] = {}
+    for number in sorted(comments, reverse=True):
+        alone = not lines[number - 1][: comments[number]].strip()
+        targets[number] = targets.get(number + 1, number + 1) if alone else number
     for number, at in comments.items():
         match = _SUPPRESSION.match(lines[number - 1], at)
         if match is None:
             continue
-        target = number
-        while target in comments and not lines[target - 1][: comments[target]].strip():
-            target += 1  # alone on its line: about the next line that is no comment
         reason = match["reason"].strip()
         if reason and source.line(number) is None:
             reason = "…"  # a line that may not be shown is not quoted either
         codes = dict.fromkeys(code.strip() for code in (match["codes"] or "").split(",") if code.strip())
         span = Span(source.path, number, at + 1, number, at + len(match[0].rstrip()) + 1)
-        yield _Suppression(source, span, target, tuple(codes), reason)
+        yield _Suppression(source, span, targets[number], tuple(codes), reason)
 
 
 def _comments(text: str, lines: Sequence[str]) -> dict[int, int]:

@@ -11,6 +11,7 @@ import pytest
 
 from fleet.cli import exits
 from fleet.cli.main import main
+from tests.bench.generate_fleet import generate
 from tests.factory import FACTORY, ROOT
 
 
@@ -288,3 +289,68 @@ def test_soak_minutes_are_minutes() -> None:
 
     inventory = factory_inventory({"fleet.yaml": [("soakMinutes: 0", "soakMinutes: 5")]})
     assert [ring.soak_seconds for ring in rollout_spec(inventory, "2", 0, 1.0).rings] == [300, 0]
+
+
+POLICY = """package fleet.site.owner
+
+# METADATA
+# title: A site has an owner
+# custom:
+#   code: ORG001
+deny contains {"code": "ORG001", "msg": "nobody owns it", "path": ["operations", "owner"]} if {
+	input.operations.owner != "nobody"
+}
+"""
+
+
+@pytest.mark.parametrize("command", ["validate", "plan", "render"])
+def test_policies_beside_the_fleet_hold_for_every_command(
+    command: str, fleet_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (fleet_folder / "policies").mkdir()
+    (fleet_folder / "policies" / "owner.rego").write_text(POLICY)
+    more = {
+        "validate": [],
+        "plan": ["--workspace", str(tmp_path / "w")],
+        "render": ["--all", "--out", str(tmp_path / "r")],
+    }
+    assert main([command, "-i", str(fleet_folder), *more[command]]) == exits.VALIDATION
+    printed = capsys.readouterr()
+    assert "error[ORG001]: nobody owns it" in printed.out + printed.err
+    assert not (tmp_path / "r").exists()
+    assert main(["explain", "ORG001", "-i", str(fleet_folder)]) == exits.OK
+    assert capsys.readouterr().out.startswith("ORG001: A site has an owner")
+
+
+def test_a_folder_of_policies_without_any_is_not_ours(fleet_folder: Path) -> None:
+    (fleet_folder / "policies").mkdir()
+    (fleet_folder / "policies" / "kyverno.yaml").write_text("a: b")
+    assert main(["validate", "-i", str(fleet_folder)]) == exits.OK
+
+
+def test_a_wrong_policy_stops_everything_and_is_shown_at_its_line(
+    fleet_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (fleet_folder / "policies").mkdir()
+    (fleet_folder / "policies" / "owner.rego").write_text(POLICY.replace("deny contains", "deny contain"))
+    assert main(["validate", "-i", str(fleet_folder), "-o", "github"]) == exits.POLICY
+    assert "owner.rego,line=" in capsys.readouterr().out
+    assert main(["plan", "-i", str(fleet_folder)]) == exits.POLICY
+    assert main(["explain", "POL001", "-i", str(fleet_folder)]) == exits.OK
+
+
+def test_a_changed_policy_is_asked_again_of_remembered_sites(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet, workspace = tmp_path / "fleet", tmp_path / "w"
+    generate(120, fleet)
+    policy = fleet / "policies" / "owner.rego"
+    policy.parent.mkdir()
+    policy.write_text(POLICY.replace("!=", "=="))
+    arguments = ["validate", "-i", str(fleet), "--workspace", str(workspace), "-o", "json"]
+    assert main(arguments) == exits.OK
+    assert list((workspace / "cache").iterdir())
+    policy.write_text(POLICY)
+    capsys.readouterr()
+    assert main(arguments) == exits.VALIDATION
+    assert {d["code"] for d in json.loads(capsys.readouterr().out)["diagnostics"]} == {"ORG001"}

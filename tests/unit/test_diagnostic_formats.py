@@ -233,7 +233,7 @@ def test_sarif_is_valid_by_its_schema() -> None:
         checker.validate({"version": "2.1.0", "runs": [{"tool": {"driver": {}}}]})
 
 
-@pytest.mark.parametrize("output", ["sarif", "junit", "github", "azure"])
+@pytest.mark.parametrize("output", ["sarif", "junit", "github", "azure", "gitlab"])
 def test_the_command_prints_each_format(
     output: str, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
@@ -250,6 +250,14 @@ def test_the_command_prints_each_format(
         assert json.loads(text)["runs"][0]["tool"]["driver"]["rules"][0]["help"]["markdown"].startswith(
             "# NET003: "
         )
+    elif output == "gitlab":
+        (entry,) = json.loads(text)
+        assert (entry["check_name"], entry["severity"], entry["location"]["lines"]) == (
+            "NET003",
+            "major",
+            {"begin": 15},
+        )
+        assert len(entry["fingerprint"]) == 32
     elif output == "junit":
         assert ET.fromstring(text).get("failures") == "1"
     else:
@@ -259,7 +267,7 @@ def test_the_command_prints_each_format(
 
 def test_a_format_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", "-o", "table"]) == exits.USAGE
-    assert "one of text, json, sarif, junit, github, azure" in capsys.readouterr().err
+    assert "one of text, json, sarif, junit, github, azure, gitlab" in capsys.readouterr().err
 
 
 def test_explain_prints_the_page_a_line_or_the_list(capsys: pytest.CaptureFixture[str]) -> None:

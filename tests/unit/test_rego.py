@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from fleet.adapters.rego import policy_digest, policy_rules
-from fleet.adapters.rego_engine import Engine, Failure, PolicyError
+from fleet.adapters.rego_engine import Failure, PolicyError
+from fleet.adapters.rego_process import Engine
 from fleet.app.explain import explanations
 from fleet.app.policies import PolicyFile, Question, read_policies
 from fleet.app.policy_answers import MAX_RESULTS, read_answer
@@ -22,8 +23,6 @@ from fleet.inventory.load import load_inventory
 from fleet.inventory.rule import check
 from fleet.inventory.source import SourceFile
 from tests.factory import FACTORY, factory_files, factory_inventory, places
-
-pytest.importorskip("regopy", reason="the extra 'rego' is not installed")
 
 ORG001 = "# METADATA\n# title: A title\n# custom: {code: ORG001}\n"
 PAGES = {code: known.page for code, known in built_in().items() if code.startswith("POL") and known.page}
@@ -55,15 +54,15 @@ def found(folder: Path) -> list[Diagnostic]:
 
 
 def test_the_examples_policies_hold_on_the_example_fleet() -> None:
-    assert places(found(FACTORY / "policies")) == []
-    codes = {rule.code: rule for rule in policy_rules(FACTORY / "policies")}
+    assert places(found(FACTORY.parent / "policies")) == []
+    codes = {rule.code: rule for rule in policy_rules(FACTORY.parent / "policies")}
     assert codes["ORG001"].summary == "A site says in which country it is"
     assert codes["ORG001"].package == codes["POL005"].package == "fleet"
 
 
 def test_an_example_policy_fires_at_the_line_of_the_value() -> None:
     edits = {"sites/graz.yaml": [("country: at", "country: Austria")]}
-    rules = policy_rules(FACTORY / "policies")
+    rules = policy_rules(FACTORY.parent / "policies")
     (diagnostic,) = check(factory_inventory(edits), rules)
     assert (diagnostic.code, diagnostic.severity, diagnostic.sites) == ("ORG001", "error", ("graz",))
     assert diagnostic.message == "Austria is no country's two letters in lower case"
@@ -73,7 +72,7 @@ def test_an_example_policy_fires_at_the_line_of_the_value() -> None:
 
 def test_a_missing_value_is_shown_at_its_nearest_parent() -> None:
     edits = {"sites/graz.yaml": [("country: at, ", "")]}
-    (diagnostic,) = check(factory_inventory(edits), policy_rules(FACTORY / "policies"))
+    (diagnostic,) = check(factory_inventory(edits), policy_rules(FACTORY.parent / "policies"))
     assert places([diagnostic]) == ["ORG001 sites/graz.yaml:6 site graz has no label country"]
     assert diagnostic.help == "labels: {country: at}"
 
@@ -195,7 +194,7 @@ named := input.name
 
 
 def test_a_site_that_changed_is_evaluated_again_and_rules_cross_processes(folder: Path) -> None:
-    rules = policy_rules(FACTORY / "policies")
+    rules = policy_rules(FACTORY.parent / "policies")
     assert check(factory_inventory(), rules) == []
     wrong = factory_inventory({"sites/graz.yaml": [("country: at", "country: Austria")]})
     assert len(check(wrong, rules)) == 1
@@ -418,19 +417,21 @@ def test_a_folder_without_policies_is_told(folder: Path) -> None:
         assert (caught.value.code, caught.value.exit_code) == ("POL010", 2)
 
 
-def test_without_the_extra_one_is_told_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_engine_one_is_told_what_to_install(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(folder, policy('deny contains "x"'))
     monkeypatch.setitem(sys.modules, "regopy", None)
     with pytest.raises(FleetError) as caught:
         policy_rules(folder)
     assert (caught.value.code, caught.value.exit_code) == ("POL009", 11)
-    assert "fleet-toolkit[rego]" in caught.value.help
+    assert "pip install regopy" in caught.value.help
     assert policy_digest(folder).startswith("sha256:")
 
 
 def test_the_digest_follows_the_files_that_count(tmp_path: Path) -> None:
     folder = tmp_path / "policies"
-    shutil.copytree(FACTORY / "policies", folder)
+    shutil.copytree(FACTORY.parent / "policies", folder)
     before = policy_digest(folder)
     assert policy_digest(folder) == before
     write(folder, "package x\n", "more_test.rego")
@@ -447,3 +448,24 @@ def test_a_metadata_block_is_about_the_rule_below_it() -> None:
     (declared,) = policies.declared
     assert declared.page == "# ORG001: A title\n\nWhy.\n\nMore.\n"
     assert declared.source == "a.rego"
+
+
+def test_grpc_in_the_same_process_does_no_harm(folder: Path) -> None:
+    """Both in one process abort it: the engine runs in another."""
+    import grpc
+
+    assert grpc.__version__
+    write(folder, policy('deny contains "x"'))
+    assert len(found(folder)) == 3
+
+
+def test_an_engine_that_ends_is_a_finding(folder: Path) -> None:
+    files = (PolicyFile("a.rego", policy('deny contains "x"')),)
+    question = read_policies(files, ()).questions[0]
+    engine = Engine(files, (question,))
+    engine.give("{}")
+    assert engine.ask(question) == ["x"]
+    engine._process.kill()
+    for _ in range(2):
+        with pytest.raises(Failure, match="the engine has ended"):
+            engine.ask(question)
