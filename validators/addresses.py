@@ -37,7 +37,7 @@ def _gateways(site: Site, _: Inventory) -> Iterator[Finding]:
             yield Finding(
                 (*path, "gateway"),
                 f"the gateway {network.gateway} is outside its network {network.cidr}",
-                f"usually the first address: {network.cidr.network_address + 1}",
+                f"usually the first address: {next(iter(network.cidr.hosts()))}",
             )
 
 

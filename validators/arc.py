@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 from urllib.parse import urlsplit
 
 from fleet.inventory.inventory import Inventory, Site
@@ -96,6 +97,68 @@ def _link(site: Site, _: Inventory) -> Iterator[Finding]:
         )
 
 
+def _gateway_tls(site: Site, _: Inventory) -> Iterator[Finding]:
+    connectivity = site.spec.connectivity
+    proxy = connectivity.proxy
+    if connectivity.arc_gateway_id is not None and proxy is not None and proxy.inspects_tls:
+        yield Finding(
+            ("connectivity", "proxy", "inspectsTls"),
+            "the proxy opens TLS, which Azure Arc's gateway does not work with",
+            "exempt the gateway's traffic and say 'inspectsTls: false', or remove arcGatewayId",
+        )
+
+
+def _gateway_private(site: Site, _: Inventory) -> Iterator[Finding]:
+    connectivity = site.spec.connectivity
+    if connectivity.arc_gateway_id is not None and connectivity.private:
+        yield Finding(
+            ("connectivity", "private"),
+            "Azure Arc's gateway is not reached through ExpressRoute, a VPN or private endpoints",
+            "'private: false', or remove arcGatewayId",
+        )
+
+
+def _pattern(entry: str) -> str:
+    """A bypass as a regular expression: a star is any text, everything else is meant as it stands."""
+    return re.escape(entry.lower()).replace(r"\*", ".*")
+
+
+def _bypass_covers(site: Site, _: Inventory) -> Iterator[Finding]:
+    proxy, local = site.spec.connectivity.proxy, site.spec.azure_local
+    if proxy is None:
+        return
+    match = re.compile("|".join(map(_pattern, proxy.bypass)) or r"(?!)").fullmatch
+    wanted = [local.cluster_name, *(text for node in local.nodes for text in (node.name, str(node.ip)))]
+    missing = [text for text in wanted if not match(text.lower())]
+    first, last = int(local.infra_pool.start), int(local.infra_pool.end)
+    if not all(match(str(IPv4Address(number))) for number in range(first, min(last, first + 255) + 1)):
+        missing.append(f"{local.infra_pool.start}-{local.infra_pool.end} (the infrastructure pool)")
+    if missing:
+        more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
+        yield Finding(
+            ("connectivity", "proxy", "bypass"),
+            f"traffic to {', '.join(missing[:4])}{more} would go through the proxy",
+            "add each, or patterns such as 192.168.1.*: the proxy can't be changed after the deployment",
+        )
+
+
+def _proxy_port(site: Site, _: Inventory) -> Iterator[Finding]:
+    proxy = site.spec.connectivity.proxy
+    if proxy is None:
+        return
+    try:
+        port = urlsplit(proxy.url).port
+    except ValueError:
+        port = 0
+    if not port:
+        what = "no port" if port is None else "a port that is no number from 1 to 65535"
+        yield Finding(
+            ("connectivity", "proxy", "url"),
+            f"the proxy {proxy.url} has {what}",
+            "such as http://proxy.corp.example:8080",
+        )
+
+
 RULES = (
     Rule(
         code="ARC001",
@@ -133,5 +196,29 @@ RULES = (
         source="requirements A4, I4",
         severity="warning",
         check_site=_link,
+    ),
+    Rule(
+        code="ARC006",
+        summary="an Arc gateway is not behind a proxy that opens TLS",
+        source="facts 2.3",
+        check_site=_gateway_tls,
+    ),
+    Rule(
+        code="ARC007",
+        summary="an Arc gateway is reached over the Internet",
+        source="facts 2.3",
+        check_site=_gateway_private,
+    ),
+    Rule(
+        code="ARC008",
+        summary="machines, cluster and infrastructure pool go around the proxy",
+        source="facts 2.1 (ProxyBypass), 1.6 (a wrong proxy means a new deployment)",
+        check_site=_bypass_covers,
+    ),
+    Rule(
+        code="ARC009",
+        summary="the proxy is given with its port",
+        source="facts 2.1",
+        check_site=_proxy_port,
     ),
 )

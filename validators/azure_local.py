@@ -146,6 +146,14 @@ def _switchless(site: Site, _: Inventory) -> Iterator[Finding]:
                 f"{network.adapter!r} carries {adapters[network.adapter]} storage VLANs",
                 "switchless storage takes exactly one VLAN an adapter",
             )
+    for number, intent in enumerate(local.intents):
+        for index, adapter in enumerate(intent.adapters):
+            if "Storage" in intent.traffic and nodes == 2 and adapter not in adapters:
+                yield Finding(
+                    ("azureLocal", "intents", number, "adapters", index),
+                    f"{adapter!r} carries no storage VLAN",
+                    "switchless storage takes exactly one VLAN an adapter: add it to storageNetworks",
+                )
 
 
 RULES = (

@@ -9,11 +9,16 @@ from fleet.inventory.rule import Finding, Rule
 from fleet.inventory.shape import did_you_mean
 from fleet.model.fleet import ModelCard
 from fleet.model.inference import InferenceDeployment
+from fleet.model.kubernetes import NodePool
+from fleet.model.site import SiteSpec
+
+from .known_packages import packages
+from .shares import cards, cut, deployments_on_gpus, shares_a_card, usable_gib
 
 GIB = 1024**3
 # gpu-facts 6.1: KAITO's constants, and the share of memory that vLLM is left with.
 WEIGHT_EXPANSION, BASE_OVERHEAD_GIB, OVERHEAD_SHARE, USABLE_SHARE = 1.02, 2.3, 0.05, 0.84
-BYTES_OF_16_BIT = {"fp16": 1.0, "int8": 0.5 * 1.06, "int4": 0.25 * 1.06}
+BYTES_OF_16_BIT = {"fp32": 2.0, "fp16": 1.0, "int8": 0.5 * 1.06, "int4": 0.25 * 1.06}
 KV_BYTES = 2  # the cache stays in 16 bits whatever the weights are
 
 
@@ -28,7 +33,8 @@ def needed_gib(model: ModelCard, deployment: InferenceDeployment) -> float:
     """GPU memory in GiB that one replica needs on each of its GPUs (gpu-facts 6.1)."""
     gpus = max(deployment.gpus, 1)
     weights = model.weights_gib * BYTES_OF_16_BIT[deployment.precision] * WEIGHT_EXPANSION
-    return (weights + kv_gib(model, deployment)) / gpus + BASE_OVERHEAD_GIB + OVERHEAD_SHARE * weights / gpus
+    overhead = BASE_OVERHEAD_GIB + OVERHEAD_SHARE * weights / gpus + deployment.pinned_gib
+    return (weights + kv_gib(model, deployment)) / gpus + overhead
 
 
 def _fits(site: Site, inventory: Inventory) -> Iterator[Finding]:
@@ -58,10 +64,9 @@ def _fits(site: Site, inventory: Inventory) -> Iterator[Finding]:
                 did_you_mean(deployment.node_pool, spec.kubernetes.node_pools),
             )
             continue
-        if deployment.accelerator == "cpu":
+        if deployment.accelerator != "gpu":
             continue
         size = catalog.vm_sizes().get(pool.vm_size)
-        card = catalog.gpu_models().get(spec.gpu.model) if spec.gpu else None
         if deployment.gpus == 0:
             yield Finding((*path, "accelerator"), f"{name} runs on GPUs but takes none", "add 'gpus: 1'")
         elif not pool.gpu:
@@ -70,8 +75,8 @@ def _fits(site: Site, inventory: Inventory) -> Iterator[Finding]:
                 f"the node pool {deployment.node_pool!r} has no GPU for {name}",
                 "name a GPU pool",
             )
-        elif card is None or size is None or size.gpus == 0:
-            continue  # GPU001 has said what is wrong with the pool
+        elif (memory := usable_gib(spec, pool, deployment)) is None or size is None or size.gpus == 0:
+            continue  # GPU001 or GPU009 has said what is wrong with the pool
         elif deployment.gpus > size.gpus:
             yield Finding(
                 (*path, "gpus"),
@@ -79,7 +84,8 @@ def _fits(site: Site, inventory: Inventory) -> Iterator[Finding]:
                 f"at most 'gpus: {size.gpus}'",
             )
         else:
-            yield from _memory(name, deployment, model, card)
+            usable = _usable(spec, pool, deployment, memory)
+            yield from _memory(name, deployment, model, usable, _part(spec, pool, deployment))
 
 
 def _runtime(site: Site, _: Inventory) -> Iterator[Finding]:
@@ -98,21 +104,36 @@ def _runtime(site: Site, _: Inventory) -> Iterator[Finding]:
             )
 
 
+def _usable(spec: SiteSpec, pool: NodePool, deployment: InferenceDeployment, memory: float) -> float:
+    """GiB that a replica's model and cache get of `memory`, its part of a card.
+
+    vLLM's own share is of the whole card, also where fractions or time slices share it, and of the instance
+    where MIG does.
+    """
+    part = 1.0 if cut(spec, pool) else (deployment.gpu_fraction or 1) / shares_a_card(spec, pool)
+    return min(memory * USABLE_SHARE, memory / part * deployment.gpu_memory_utilization)
+
+
+def _part(spec: SiteSpec, pool: NodePool, deployment: InferenceDeployment) -> str:
+    """In words, what a replica has: the card, or its part of one."""
+    slices, card = cut(spec, pool), spec.gpu.model if spec.gpu else ""
+    if slices is not None:
+        return f"{deployment.mig_profile or next(iter(slices.profiles))} of {card}"
+    part = (deployment.gpu_fraction or 1) / shares_a_card(spec, pool)
+    return card if part == 1 else f"{part:.0%} of {card}"
+
+
 def _pool_has_gpus(site: Site, _: Inventory) -> Iterator[Finding]:
-    spec, sizes = site.spec, catalog.vm_sizes()
-    wanted: dict[str, int] = {}
-    for name, deployment in spec.inference.items():
-        pool = spec.kubernetes.node_pools.get(deployment.node_pool)
-        if pool is None or not deployment.gpus or pool.vm_size not in sizes:
-            continue
-        wanted[deployment.node_pool] = (
-            wanted.get(deployment.node_pool, 0) + deployment.gpus * deployment.replicas
-        )
-        there = pool.count * sizes[pool.vm_size].gpus
-        if 0 < there < wanted[deployment.node_pool]:
+    spec = site.spec
+    wanted: dict[str, float] = {}
+    for name, deployment, pool in deployments_on_gpus(spec):
+        there = cards(pool) * shares_a_card(spec, pool)
+        asked = (deployment.gpu_fraction or deployment.gpus) * deployment.replicas
+        wanted[deployment.node_pool] = wanted.get(deployment.node_pool, 0) + asked
+        if 0 < there < wanted[deployment.node_pool] - 1e-9:
             yield Finding(
                 ("inference", name, "replicas"),
-                f"{wanted[deployment.node_pool]} GPUs are asked of "
+                f"{wanted[deployment.node_pool]:g} GPUs are asked of "
                 f"the node pool {deployment.node_pool!r}, which has {there}",
                 "fewer replicas, or a larger pool",
             )
@@ -140,19 +161,33 @@ def _node_memory(site: Site, inventory: Inventory) -> Iterator[Finding]:
 
 
 def _cache(site: Site, inventory: Inventory) -> Iterator[Finding]:
-    """Twice the models: the version before stays until the new one has proven itself (requirement I6)."""
+    """The versions before stay until the new one has proven itself (requirement I6)."""
     spec = site.spec
     if spec.model_cache is None:
         return
-    kinds = {(d.model, d.precision) for d in spec.inference.values() if d.model in inventory.models}
-    need = 2 * sum(inventory.models[m].weights_gib * BYTES_OF_16_BIT[p] for m, p in kinds)
+    sizes = {
+        (d.package, d.model, d.precision): model_gib(d, inventory)
+        for d in spec.inference.values()
+        if d.model in inventory.models
+    }
+    versions = spec.model_cache.keep_versions
+    need = versions * sum(sizes.values())
     if need > spec.model_cache.storage_gib:
         yield Finding(
             ("modelCache", "storageGib"),
-            f"the site's models take {need:.0f} GiB with the versions before them; "
+            f"the site's models take {need:.0f} GiB in {versions} versions each; "
             f"the cache has {spec.model_cache.storage_gib}",
             f"at least 'storageGib: {ceil(need)}'",
         )
+
+
+def model_gib(deployment: InferenceDeployment, inventory: Inventory) -> float:
+    """Size of a deployment's model on disk in GiB: the package's where one is named; 0 when not known."""
+    package = packages(inventory).get(deployment.package) if deployment.package else None
+    if package is not None:
+        return package.size_gib
+    model = inventory.models.get(deployment.model)
+    return model.weights_gib * BYTES_OF_16_BIT[deployment.precision] if model else 0
 
 
 def _slo_and_timeout(site: Site, _: Inventory) -> Iterator[Finding]:
@@ -172,15 +207,14 @@ def _slo_and_timeout(site: Site, _: Inventory) -> Iterator[Finding]:
 
 
 def _memory(
-    name: str, deployment: InferenceDeployment, model: ModelCard, card: catalog.GpuModel
+    name: str, deployment: InferenceDeployment, model: ModelCard, usable: float, part: str
 ) -> Iterator[Finding]:
-    usable = card.memory_gib * USABLE_SHARE
     need = needed_gib(model, deployment)
     if need > usable:
         yield Finding(
             ("inference", name, "model"),
             f"{deployment.model} in {deployment.precision} does not fit: "
-            f"{need:.1f} GiB a GPU of {usable:.1f} usable on {card.name}",
+            f"{need:.1f} GiB a GPU of {usable:.1f} usable on {part}",
             _what_fits(deployment, model, usable),
         )
 
@@ -220,7 +254,7 @@ RULES = (
     ),
     Rule(
         code="INF005",
-        summary="the model cache holds every model twice",
+        summary="the model cache holds every version that is kept",
         source="requirement I6, gpu-facts 7.6",
         check_site=_cache,
     ),

@@ -1,14 +1,14 @@
 """Rules about the AKS cluster."""
 
+import base64
+from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 
 from fleet import catalog
 from fleet.inventory.inventory import Inventory, Site
 from fleet.inventory.rule import Finding, Rule
 from fleet.inventory.shape import did_you_mean
-
-MAX_POOLS, MAX_NODES = 16, 200
-"""Node pools a cluster and nodes a cluster (facts 1.9)."""
 
 
 def _control_plane_size(site: Site, _: Inventory) -> Iterator[Finding]:
@@ -22,18 +22,19 @@ def _control_plane_size(site: Site, _: Inventory) -> Iterator[Finding]:
 
 
 def _limits(site: Site, _: Inventory) -> Iterator[Finding]:
-    pools = site.spec.kubernetes.node_pools
-    if len(pools) > MAX_POOLS:
+    pools, facts = site.spec.kubernetes.node_pools, catalog.azure_local()
+    if len(pools) > facts.pools_max:
         yield Finding(
             ("kubernetes", "nodePools"),
-            f"{len(pools)} node pools; a cluster has at most {MAX_POOLS}",
+            f"{len(pools)} node pools; a cluster has at most {facts.pools_max}",
             "join some",
         )
-    nodes = sum(pool.count for pool in pools.values()) + site.spec.kubernetes.control_plane.count
-    if nodes > MAX_NODES:
+    workers = sum(max(p.count, p.autoscale.max_count if p.autoscale else 0) for p in pools.values())
+    nodes = workers + site.spec.kubernetes.control_plane.count
+    if nodes > facts.nodes_max:
         yield Finding(
             ("kubernetes", "nodePools"),
-            f"{nodes} nodes; a cluster has at most {MAX_NODES}",
+            f"{nodes} nodes; a cluster has at most {facts.nodes_max}",
             "make it two clusters",
         )
 
@@ -59,6 +60,54 @@ def _system_pool(site: Site, _: Inventory) -> Iterator[Finding]:
         yield Finding(path, message, did_you_mean(kubernetes.system_pool, plain))
     elif pool.gpu:
         yield Finding(path, f"the system pool {kubernetes.system_pool!r} has GPUs", did_you_mean("", plain))
+
+
+def _rack_aware_control_plane(site: Site, _: Inventory) -> Iterator[Finding]:
+    """AKS spreads over hosts and not over zones: with few VMs all may be in one zone."""
+    local, count = site.spec.azure_local, site.spec.kubernetes.control_plane.count
+    if local.pattern != "rack-aware":
+        return
+    zones = Counter(node.zone for node in local.nodes)
+    hosts = max(zones.values())
+    if len(zones) > 1 and count <= hosts:
+        yield Finding(
+            ("kubernetes", "controlPlane", "count"),
+            f"{count} control plane VM{'' if count == 1 else 's'} may all be in one zone of {hosts} machines",
+            f"'count: {3 if hosts < 3 else 5}': more than a zone has machines",
+        )
+
+
+@lru_cache(maxsize=1024)
+def _rsa_bits(key: str) -> int | None:
+    """Bits of a public RSA key as OpenSSH writes it (RFC 4253, 6.6); 0: unreadable, None: another kind."""
+    kind, encoded = key.split(None, 2)[:2]
+    if kind != "ssh-rsa":
+        return None
+    try:
+        data = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        return 0
+    fields, at = [], 0
+    while at + 4 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        fields.append(data[at + 4 : at + 4 + size])
+        at += 4 + size
+    if at != len(data) or len(fields) != 3 or fields[0] != b"ssh-rsa":
+        return 0
+    return int.from_bytes(fields[2], "big").bit_length()
+
+
+def _ssh_key(site: Site, _: Inventory) -> Iterator[Finding]:
+    bits, least = _rsa_bits(site.spec.kubernetes.ssh_public_key), catalog.azure_local().ssh_rsa_bits_min
+    path = ("kubernetes", "sshPublicKey")
+    if bits == 0:
+        yield Finding(path, "the RSA key can't be read", "copy the whole line of the .pub file")
+    elif bits is not None and bits < least:
+        yield Finding(
+            path,
+            f"the RSA key has {bits} bits; Azure takes {least} or more",
+            "make one with 'ssh-keygen -t ed25519', or '-t rsa -b 4096'",
+        )
 
 
 def _inference_size(site: Site, _: Inventory) -> Iterator[Finding]:
@@ -106,5 +155,18 @@ RULES = (
         summary="inference runs on workers of 16 GiB or more",
         source="facts 3.1, gpu-facts 2.5",
         check_site=_inference_size,
+    ),
+    Rule(
+        code="K8S018",
+        summary="a rack-aware cluster has more control plane VMs than a zone has machines",
+        source="facts 1.8 (AKS on rack-aware)",
+        severity="warning",
+        check_site=_rack_aware_control_plane,
+    ),
+    Rule(
+        code="K8S019",
+        summary="an RSA key for the nodes has 2048 bits or more",
+        source="azure-docs, virtual-machines/linux/mac-create-ssh-keys; facts 1.9, linuxProfile",
+        check_site=_ssh_key,
     ),
 )

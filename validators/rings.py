@@ -30,7 +30,7 @@ def _sizes(fleet: FleetFacts) -> Counter[str]:
 
 
 def _canary(fleet: FleetFacts) -> Iterator[Finding]:
-    if len(fleet.rings) < 2:
+    if len(fleet.rings) < 2 or not fleet.complete:
         return
     sizes = _sizes(fleet)
     first, second = fleet.rings[0].name, fleet.rings[1].name
@@ -86,6 +86,8 @@ def _within_unavailable(fleet: FleetFacts) -> Iterator[Finding]:
 
 
 def _stops(fleet: FleetFacts) -> Iterator[Finding]:
+    if not fleet.complete:
+        return
     sizes = _sizes(fleet)
     for number, ring in enumerate(fleet.rings):
         if 0 < sizes[ring.name] <= ring.max_failures:

@@ -72,7 +72,7 @@ class InferenceDeployment(Shared):
     """A name of the model catalogue."""
     package: ObjectName | None = None
     """Which of the fleet's model packages is served; none while the image holds the model."""
-    precision: Literal["fp16", "int8", "int4"] = "fp16"
+    precision: Literal["fp32", "fp16", "int8", "int4"] = "fp16"
     accelerator: Literal["cpu", "gpu", "npu"]
     execution_provider: Literal["cpu", "cuda", "directml", "openvino", "qnn", "vitisai"] | None = None
     """ONNX Runtime's, for Foundry Local (requirement G15)."""
@@ -84,9 +84,9 @@ class InferenceDeployment(Shared):
     """Writes `<think>` first: not for routing (requirement G20)."""
     replicas: Annotated[int, Field(ge=1, le=100)] = 1
     gpus: Annotated[int, Field(ge=0, le=8)] = 0
-    """GPUs a replica; zero on CPU."""
+    """GPUs, or shares of one, a replica; zero on CPU."""
     gpu_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """A share of one GPU, with `gpu.sharing: fraction` (gpu-facts 1.7)."""
+    """A share of one GPU, with `gpu.sharing: fraction` and `gpus: 1` (gpu-facts 1.7)."""
     mig_profile: str | None = None
     """Such as `1g.24gb`, with `gpu.sharing: mig` and the strategy `mixed`."""
     tensor_parallel: Annotated[int, Field(ge=1, le=8)] | None = None

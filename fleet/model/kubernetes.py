@@ -133,10 +133,10 @@ class Queue(Shared):
     """Guaranteed GPUs; -1 is without limit. With MIG `mixed`, g-slices count, not cards (gpu-facts 1.11)."""
     gpu_limit: Annotated[float, Field(ge=-1)] = -1
     """Most GPUs; -1 is without limit and 0 allows none beyond the quota (gpu-facts 1.4)."""
-    cpu_quota: Annotated[int, Field(ge=-1)] = 0
-    """Millicores."""
+    cpu_quota: Annotated[int, Field(ge=-1)] = -1
+    """Guaranteed millicores; with 0 nothing that must not be preempted starts (gpu-facts 1.8)."""
     cpu_limit: Annotated[int, Field(ge=-1)] = -1
-    memory_quota_mb: Annotated[int, Field(ge=-1)] = 0
+    memory_quota_mb: Annotated[int, Field(ge=-1)] = -1
     """Megabytes (10^6)."""
     memory_limit_mb: Annotated[int, Field(ge=-1)] = -1
     over_quota_weight: Annotated[int, Field(ge=0, le=1000)] = 1

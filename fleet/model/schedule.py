@@ -1,8 +1,9 @@
 """Times of a site: windows, blackouts, and the time zone that they are read in."""
 
+import datetime as dt
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from fleet.model.base import Many, Model
 
@@ -11,7 +12,20 @@ Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 ClockTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 """Local time of day, `22:00`."""
 
-Date = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
+
+def _in_the_calendar(value: str) -> str:
+    try:
+        dt.date.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f"{value} is no day of the calendar") from None
+    return value
+
+
+Date = Annotated[
+    str,
+    Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"),
+    AfterValidator(_in_the_calendar),
+]
 """A day, `2026-11-21`."""
 
 TimeZone = Annotated[str, Field(pattern=r"^[A-Za-z]+(/[-_+A-Za-z0-9]+){0,2}$")]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fleet.model.base import DnsLabel, HostName, Many, PoolName, Shared
+from fleet.model.base import Cidr, DnsLabel, HostName, Many, PoolName, Shared
 from fleet.model.secrets import ClusterSecretRef
 
 
@@ -183,7 +183,7 @@ class Ingress(Shared):
     """Answers are streamed: no buffering, long reads (requirement D23)."""
     requests_per_minute: Annotated[int, Field(ge=1)] = 600
     """A client's limit (requirements B11, M3)."""
-    allowed_cidrs: Many[str] = ()
+    allowed_cidrs: Many[Cidr] = ()
     """Networks that may reach it; empty means the site's own."""
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fleet.model.base import Digest, HostName, Many, Model, Shared
+from fleet.model.base import HostName, Many, Model, Shared
 from fleet.model.schedule import Date
 
 ImageRepository = Annotated[str, Field(pattern=r"^[a-z0-9]+([._/-][a-z0-9]+)*$")]
@@ -81,12 +81,3 @@ class ModelPackage(Shared):
     quality: str | None = None
     """Where the result of its evaluation is (requirements G16, N11)."""
     evaluated_on: Date | None = None
-
-
-class ImageFact(Shared):
-    """What is known of an image of ours, for mirroring and for the licence report (requirement P12)."""
-
-    size_gib: Annotated[float, Field(gt=0)]
-    """Compressed, as it goes over the link."""
-    licence: str
-    digest: Digest

@@ -12,8 +12,8 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 FACTORY = Path(__file__).resolve().parent.parent.parent / "examples" / "factory"
-# Networks that a site can't use: AKS's services, and the pods of every site here.
-TAKEN = (IPv4Network("10.96.0.0/12"), IPv4Network("10.244.0.0/16"))
+# Networks that a site can't use: AKS's services, the pods of every site here, Network ATC's storage.
+TAKEN = (IPv4Network("10.96.0.0/12"), IPv4Network("10.244.0.0/16"), IPv4Network("10.71.0.0/16"))
 COUNTRIES = ("at", "de", "es", "fr", "it", "no", "pl", "pt", "se", "us")
 LINES = ("assembly", "casting", "packaging", "paint", "smelting", "warehouse", "welding")
 

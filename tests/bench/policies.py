@@ -43,7 +43,7 @@ def main() -> None:
         generator = Path(__file__).with_name("generate_fleet.py")
         subprocess.run([sys.executable, generator, sites, folder / "fleet"], check=True, capture_output=True)
         policies = folder / "policies"
-        shutil.copytree(ROOT / "examples" / "factory" / "policies", policies)
+        shutil.copytree(ROOT / "examples" / "policies", policies)
         for name, code, path, body in MORE:
             text = POLICY.format(name=name, code=code, path=path, body=body)
             (policies / f"{name}.rego").write_text(text, encoding="utf-8")

@@ -18,6 +18,11 @@ def slo(back: int, gateway: str = "") -> Edits:
 def sandbox(slots: int, peak: int, tool: str = "runsCode: untrusted, sandbox: python") -> Edits:
     """A sandbox of so many slots, for so many sessions."""
     text = f"""capacity: {{users: 50, peakSessions: {peak}}}
+governance:
+  guardrails: enforce
+  preview:
+    - {{component: gpu-l4, by: platform-team, date: "2026-09-01"}}
+    - {{component: agent-sandbox, by: platform-team, date: "2026-09-01"}}
 sandboxes:
   python:
     isolation: gvisor

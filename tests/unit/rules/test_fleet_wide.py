@@ -15,7 +15,7 @@ CASES = {
         fires=[Case({NARVIK: [GROUP, CLUSTER]}, "sites/narvik.yaml:{clusterName} narvik's cluster 'graz-hci' is graz's already"),
                Case({NARVIK: [GROUP, CLUSTER], TURIN: [("rg-fleet-turin", "rg-fleet-graz"), ("clusterName: turin-hci", "clusterName: graz-hci")]},
                     ("sites/narvik.yaml:{clusterName} narvik's cluster 'graz-hci' is graz's already",
-                     "sites/turin.yaml:{clusterName} turin's cluster 'graz-hci' is graz's already"))],
+                     "sites/turin.yaml:{clusterName} turin's cluster 'graz-hci' is graz's already"), also=("FLT009",))],
         near=[{NARVIK: [CLUSTER]}, {NARVIK: [SUBSCRIPTION, CLUSTER]}, {NARVIK: [GROUP]}],
     ),
     "FLT002": Cases(

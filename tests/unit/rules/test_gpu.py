@@ -38,9 +38,9 @@ CASES = {
             Case({FLEET: [(PLAIN_POOL, "inference: {vmSize: Standard_NC16_A2, count: 1}")]},  # a site without GPUs
                  "fleet.yaml:{Standard_NC16_A2} Standard_NC16_A2 carries a A2 that the node pool 'inference' does not ask for"),
             Case({FLEET: [(f"    {GPU}\n", "")]},
-                 "fleet.yaml:{gpu: true} the node pool 'inference' asks for a GPU at a site that has none"),
+                 "fleet.yaml:{gpu: true} the node pool 'inference' asks for a GPU at a site that has none", also=("GOV002",)),
             Case({FLEET: [gpu("H100")]},
-                 "fleet.yaml:{model: H100} AKS on Azure Local has no VM size with the GPU 'H100'"),
+                 "fleet.yaml:{model: H100} AKS on Azure Local has no VM size with the GPU 'H100'", also=("GOV002",)),
         ],
         near=[
             {FLEET: [pool("Standard_NC32_L4_2")]},

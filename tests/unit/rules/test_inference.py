@@ -4,7 +4,7 @@ By gpu-facts 6.1 its weights take 7.29 GiB in fp16 and 1.93 GiB in int4, a token
 leaves 20.16 GiB. The numbers of tokens below are the last that fit and the first that do not.
 """
 
-from tests.unit.rules.cases import FLEET, TURIN, Case, Cases, Edits, rule_tests
+from tests.unit.rules.cases import FLEET, GRAZ, TURIN, Case, Cases, Edits, rule_tests
 
 POOL = "inference: {vmSize: Standard_NC16_L4_1, count: 2, gpu: true}"
 GPUS = "        gpus: 1\n        replicas: 2\n"
@@ -53,6 +53,45 @@ def turin_cpu(precision: str, context: int, size: str = "Standard_D8s_v3") -> Ed
     return {TURIN: edits, FLEET: [(CPU_POOL, CPU_POOL.replace("Standard_D8s_v3", size))]}
 
 
+def graz(chat: str, gpu: str = "", more: Edits | None = None) -> Edits:
+    """What Graz says about its inference, and about its GPUs, with all images mirrored that this needs."""
+    text = f"inference: {{chat: {{{chat}}}}}\n" + (f"gpu: {{{gpu}}}\n" if gpu else "")
+    hosts = "{host: nvcr.io}, {host: registry.k8s.io}, {host: ghcr.io}"
+    return {GRAZ: [("", text), ("registry: {", f"registry: {{upstreams: [{hosts}], ")], **(more or {})}
+
+
+SLICED = "sharing: time-slicing, timeSlices: 2, operator: {devicePlugin: true}"
+HALF = "precision: int4, gpuMemoryUtilization: 0.5"
+FRACTION = "sharing: fraction, kai: {gpuSharing: true, queues: {chat: {gpuQuota: 2, cpuQuota: -1, memoryQuotaMb: -1}}}"
+MIG: Edits = {
+    FLEET: [
+        ("component: gpu-l4", "component: gpu-rtx6000pro"),
+        (
+            POOL,
+            "inference: {vmSize: Standard_NC16_RTX6000Pro_1, count: 2, gpu: true, mig: {profiles: {1g.24gb: 4}}}",
+        ),
+    ]
+}
+CUT = "model: RTX6000Pro, sharing: mig, operator: {version: v26.7.0}"
+PACKAGE = """packages:
+  phi:
+    model: phi-4-mini
+    precision: fp16
+    artifact: registry.factory.example/models/phi-4-mini@sha256:3c7e0f4a9d1b5e6f8a2c4d6e8f0a1b3c5d7e9f1a2b4c6d8e0f2a3b5c7d9e1f3a
+    sizeGib: 9
+    source: microsoft/Phi-4-mini-instruct
+    licence: MIT
+    quality: https://reports.factory.example/phi
+"""
+
+
+def cache(gib: int, more: str = "") -> Edits:
+    """A cache of this size, and a package of 9 GiB that Graz serves."""
+    return graz("package: phi", more={
+        FLEET: [("profiles:\n", PACKAGE + "profiles:\n"), ("modelCache: {storageGib: 200}", f"modelCache: {{storageGib: {gib}{more}}}")],
+    })  # fmt: skip
+
+
 CASES = {
     "INF001": Cases(
         fires=[
@@ -85,8 +124,17 @@ CASES = {
                  "fleet.yaml:{model: phi-4-mini} phi-4-mini in int4 does not fit", help="choose a smaller model or a larger GPU"),
             Case({FLEET: [tokens(8192, "        model: phi-4\n")]}, "fleet.yaml:{gpu-cluster: > model: phi-4} phi-4 in fp16 does not fit: 44.0 GiB a GPU of 20.2 usable on L4",
                  help="choose a smaller model or a larger GPU"),
+            # what is pinned, what vLLM may take, and the part of a card that a replica has
+            Case(graz("pinnedGib: 2.3"), "fleet.yaml:{model: phi-4-mini} phi-4-mini in fp16 does not fit: 20.3 GiB a GPU of 20.2"),
+            Case(graz("gpuMemoryUtilization: 0.74"), "fleet.yaml:{model: phi-4-mini} phi-4-mini in fp16 does not fit: 18.0 GiB a GPU of 17.8"),
+            Case(graz(f"{HALF}, contextTokens: 5900", SLICED), "fleet.yaml:{model: phi-4-mini} phi-4-mini in int4 does not fit: 10.1 GiB a GPU of 10.1 usable on 50% of L4"),
+            Case(graz(f"{HALF}, contextTokens: 5900, queue: chat, gpuFraction: 0.5", FRACTION),
+                 "fleet.yaml:{model: phi-4-mini} phi-4-mini in int4 does not fit: 10.1 GiB a GPU of 10.1 usable on 50% of L4"),
+            Case(graz("pinnedGib: 2.3", CUT, MIG), "fleet.yaml:{model: phi-4-mini} phi-4-mini in fp16 does not fit: 20.3 GiB a GPU of 20.2 usable on 1g.24gb of RTX6000Pro"),
         ],
         near=[
+            graz("pinnedGib: 2.1"), graz("gpuMemoryUtilization: 0.75"), graz(f"{HALF}, contextTokens: 5880", SLICED),
+            graz(f"{HALF}, contextTokens: 5880, queue: chat, gpuFraction: 0.5", FRACTION), graz("pinnedGib: 2.1", CUT, MIG),
             turin("model: phi-4, contextTokens: 16384"),
             {FLEET: [gpus(2, 2), pool("Standard_NC16_L4_2", 2)]},
             {FLEET: [("concurrentSessions: 16", "concurrentSessions: 20")]},
@@ -97,7 +145,7 @@ CASES = {
     ),
     "INF002": Cases(
         fires=[Case({FLEET: [("runtime: foundry-local\n", "runtime: vllm\n")]}, "fleet.yaml:{defaults: > runtime: vllm} vLLM is served from GPUs only here",
-                    help="'runtime: foundry-local'"),
+                    also=("GOV002",), help="'runtime: foundry-local'"),
                Case(turin("gpus: 1"), "sites/turin.yaml:1 chat runs on CPU and takes 1 GPUs", help="'gpus: 0'")],
         near=[{FLEET: [("runtime: foundry-local\n", "runtime: foundry-local-azure-local\n")]},
               {FLEET: [("runtime: vllm\n", "runtime: foundry-local\n")]},
@@ -109,11 +157,17 @@ CASES = {
             Case({FLEET: [gpus(2, 3), pool("Standard_NC16_L4_2", 2)]}, "fleet.yaml:{replicas: 3} 6 GPUs are asked of the node pool 'inference', which has 4"),
             Case({FLEET: [("    registry: {storageGib: 500}\n", SECOND.replace("gpus: 1", "gpus: 1\n        replicas: 1") + "    registry: {storageGib: 500}\n")]},
                  "fleet.yaml:{write: > replicas: 1} 3 GPUs are asked of the node pool 'inference', which has 2"),
+            # shares of a card: two slices each, halves, four instances
+            Case(graz(f"{HALF}, contextTokens: 4096, replicas: 5", SLICED), "sites/graz.yaml:1 5 GPUs are asked of the node pool 'inference', which has 4"),
+            Case(graz(f"{HALF}, contextTokens: 4096, replicas: 5, queue: chat, preemptible: true, gpuFraction: 0.5", FRACTION),
+                 "sites/graz.yaml:1 2.5 GPUs are asked of the node pool 'inference', which has 2"),
+            Case(graz("replicas: 9", CUT, MIG), "sites/graz.yaml:1 9 GPUs are asked of the node pool 'inference', which has 8"),
             # what runs on CPU beside it asks for none
             Case({FLEET: [gpus(1, 3), ("    registry: {storageGib: 500}\n", CPU_SECOND + "    registry: {storageGib: 500}\n")]},
                  "fleet.yaml:{replicas: 3} 3 GPUs are asked of the node pool 'inference', which has 2"),
         ],
         near=[
+            graz(f"{HALF}, replicas: 4", SLICED), graz(f"{HALF}, replicas: 4, queue: chat, gpuFraction: 0.5", FRACTION), graz("replicas: 8", CUT, MIG),
             {FLEET: [gpus(1, 3), pool("Standard_NC16_L4_1", 3)]},
             {FLEET: [gpus(2, 2), pool("Standard_NC16_L4_2", 2)]},
             {FLEET: [("    registry: {storageGib: 500}\n", SECOND + "    registry: {storageGib: 500}\n"), pool("Standard_NC16_L4_1", 3)]},
@@ -136,8 +190,12 @@ CASES = {
                Case({FLEET: [("modelCache: {storageGib: 100}", "modelCache: {storageGib: 3}")]},
                     "fleet.yaml:{storageGib: 3}} the site's models take 4 GiB in 2 versions each; the cache has 3", help="at least 'storageGib: 4'"),
                Case({FLEET: [("modelCache: {storageGib: 200}", "modelCache: {storageGib: 68}"), ("    registry: {storageGib: 500}\n", SECOND.replace("phi-4-mini", "phi-4") + "    registry: {storageGib: 500}\n")]},
-                    "fleet.yaml:{storageGib: 68} the site's models take 69 GiB", also=("INF001", "INF003"))],
+                    "fleet.yaml:{storageGib: 68} the site's models take 69 GiB", also=("INF001", "INF003")),
+               # a package counts as it was measured, in each version that is kept
+               Case(cache(17), "fleet.yaml:{storageGib: 17} the site's models take 18 GiB in 2 versions each"),
+               Case(cache(26, ", keepVersions: 3"), "fleet.yaml:{storageGib: 26} the site's models take 27 GiB in 3 versions each")],
         near=[{FLEET: [("modelCache: {storageGib: 200}", "modelCache: {storageGib: 15}")]},
+              cache(18), cache(27, ", keepVersions: 3"),
               {FLEET: [("modelCache: {storageGib: 100}", "modelCache: {storageGib: 4}")]},
               {FLEET: [("    modelCache: {storageGib: 100}\n", "")]},
               # two deployments of one model, one copy of it

@@ -35,9 +35,9 @@ CASES = {
     "AZL010": Cases(
         fires=[
             Case(racks(2, 1), "sites/graz.yaml:{  nodes:} the zones are not of one size: a with 2, b with 1"),
-            Case(racks(3, 0), "sites/graz.yaml:{  nodes:} 1 zone (a with 3); a rack-aware cluster has exactly two"),
+            Case(racks(3, 0), "sites/graz.yaml:{  nodes:} 1 zone (a with 3); a rack-aware cluster has exactly 2"),
             Case(graz("zone: a", "zone: b", "zone: c", pattern=RACK),
-                 "sites/graz.yaml:{  nodes:} 3 zones (a with 1, b with 1, c with 1); a rack-aware cluster has exactly two"),
+                 "sites/graz.yaml:{  nodes:} 3 zones (a with 1, b with 1, c with 1); a rack-aware cluster has exactly 2"),
             Case(racks(5, 5), "sites/graz.yaml:{  nodes:} 5 machines a zone; a rack-aware cluster has at most 4", also=("K8S018",)),
             Case(graz("zone: a", "", "", pattern=RACK),
                  ("sites/graz.yaml:{graz-n2} graz-n2 is in no zone", "sites/graz.yaml:{graz-n3} graz-n3 is in no zone")),
@@ -46,7 +46,7 @@ CASES = {
     ),
     "AZL011": Cases(
         fires=[Case(graz("", "zone: a", "zone: b"), "sites/graz.yaml:{graz-n2} graz-n2's zone a has no effect in a standard cluster"),
-               Case(graz("zone: a", "", pattern=LOW), "sites/graz.yaml:{graz-n1} graz-n1's zone a has no effect in a low-capacity cluster")],
+               Case(graz("zone: a", "", pattern=LOW), "sites/graz.yaml:{graz-n1} graz-n1's zone a has no effect in a low-capacity cluster", also=("GOV001",))],
         near=[racks(2, 2)],
     ),
     "AZL012": Cases(
@@ -60,19 +60,20 @@ CASES = {
         fires=[
             Case({**racks(2, 2), FLEET: [CONVERGED]},
                  "fleet.yaml:{name: all} the intent all carries Management and Compute beside Storage; a rack-aware cluster has adapters"),
-            Case({**graz("", "", pattern=LOW), FLEET: [CONVERGED]}, "fleet.yaml:{name: all} the intent all carries Management and Compute"),
+            Case({**graz("", "", pattern=LOW), FLEET: [CONVERGED]}, "fleet.yaml:{name: all} the intent all carries Management and Compute",
+                 also=("GOV001",)),
         ],
         near=[{FLEET: [CONVERGED]}, {**graz("", pattern=LOW), FLEET: [CONVERGED]}, racks(2, 2)],
     ),
     "AZL014": Cases(
-        fires=[Case(graz("", "", "", "", pattern=LOW), "sites/graz.yaml:{  nodes:} 4 machines; a low-capacity cluster has at most 3")],
+        fires=[Case(graz("", "", "", "", pattern=LOW), "sites/graz.yaml:{  nodes:} 4 machines; a low-capacity cluster has at most 3", also=("GOV001",))],
         near=[graz("", "", "", pattern=LOW), graz("", "", "", "")],
     ),
     "AZL015": Cases(
         fires=[
-            Case(graz("cores: 15", "", pattern=LOW), "sites/graz.yaml:{graz-n1} graz-n1 has 15 cores; a low-capacity machine has at most 14"),
+            Case(graz("cores: 15", "", pattern=LOW), "sites/graz.yaml:{graz-n1} graz-n1 has 15 cores; a low-capacity machine has at most 14", also=("GOV001",)),
             Case(graz("memoryGib: 129", "memoryGib: 129", pattern=LOW),
-                 ("sites/graz.yaml:{graz-n1} graz-n1 has 129 GiB; a low-capacity machine has at most 128", "sites/graz.yaml:{graz-n2} graz-n2 has 129"), also=("AZL020",)),
+                 ("sites/graz.yaml:{graz-n1} graz-n1 has 129 GiB; a low-capacity machine has at most 128", "sites/graz.yaml:{graz-n2} graz-n2 has 129"), also=("AZL020", "GOV001")),
         ],
         near=[graz("cores: 14, memoryGib: 128", "", pattern=LOW), graz("cores: 15, memoryGib: 129")],
     ),
@@ -82,7 +83,7 @@ CASES = {
     ),
     "AZL017": Cases(
         fires=[Case(graz("dataDisks: 1", ""), "sites/graz.yaml:{graz-n1} graz-n1 has 1 data disk; a standard cluster takes 2 or more a machine"),
-               Case(graz("dataDisks: 0", "", pattern=LOW), "sites/graz.yaml:{graz-n1} graz-n1 has 0 data disks; a low-capacity cluster takes 1")],
+               Case(graz("dataDisks: 0", "", pattern=LOW), "sites/graz.yaml:{graz-n1} graz-n1 has 0 data disks; a low-capacity cluster takes 1", also=("GOV001",))],
         near=[graz("dataDisks: 2", ""), graz("dataDisks: 1", "", pattern=LOW)],
     ),
     "AZL018": Cases(

@@ -29,7 +29,7 @@ CASES = {
                  "sites/graz.yaml:{management:} 10.30.1.0/24 overlaps the Kubernetes network, 10.30.0.0/16"),
             Case({FLEET: [(PODS, "podCidr: 10.30.0.0/16")]},
                  ("fleet.yaml:{podCidr} 10.30.0.0/16 overlaps the Kubernetes network, 10.30.2.0/24",
-                  "fleet.yaml:{podCidr} 10.30.0.0/16 overlaps the management network, 10.30.1.0/24"), also=("NET012",)),
+                  "fleet.yaml:{podCidr} 10.30.0.0/16 overlaps the management network, 10.30.1.0/24"), also=("NET012", "TOL012")),
             Case({FLEET: [(PODS, "podCidr: 10.100.0.0/16")]},
                  "fleet.yaml:{podCidr} 10.100.0.0/16 overlaps the Kubernetes services, 10.96.0.0/12"),
             Case({GRAZ: [(KUBERNETES, "    cidr: 10.111.255.0/24")]},

@@ -81,7 +81,7 @@ CASES = {
             Case({FLEET: [inference("purpose: agents")]},
                  "fleet.yaml:{nodePool: inference} inference.chat runs on the pool inference, which is reserved for agents"),
             Case({FLEET: [inference("purpose: inference")], GRAZ: [(STORE[0], STORE[1].replace("nodePool: agents", "nodePool: inference"))]},
-                 "sites/graz.yaml:{redis} services.redis runs on the pool inference, which is reserved for inference"),
+                 "sites/graz.yaml:{redis} services.redis runs on the pool inference, which is reserved for inference", also=("SVC014",)),
             Case({FLEET: [agents("purpose: system")]},
                  ("fleet.yaml:{p95Ms: 20000 > maf-agent-api:} agents.maf-agent-api runs on the pool agents, which is reserved for system",
                   "sites/graz.yaml:{work-orders:} tools.work-orders runs on the pool agents, which is reserved for system")),

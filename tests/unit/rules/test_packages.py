@@ -78,7 +78,7 @@ CASES = {
     "MOD006": Cases(
         fires=[
             Case(package(artifact="registry.factory.example/models/phi:1"), "fleet.yaml:{models/phi:1} the artifact 'registry.factory.example/models/phi:1' is not pinned"),
-            Case(package(artifact=ARTIFACT[:-1]), "fleet.yaml:{artifact:} the artifact 'registry.factory.example/models/phi-4-mini@sha256:"),
+            Case(package(artifact=ARTIFACT.partition(":")[0] + ":3c7e"), "fleet.yaml:{artifact:} the artifact 'registry.factory.example/models/phi-4-mini@sha256:"),
         ],
         near=[package(), package(artifact=ARTIFACT.replace("@", ":1.0@"))],
     ),

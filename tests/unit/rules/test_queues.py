@@ -59,7 +59,11 @@ def cut(text: str, profile: str, edits: Edits) -> Edits:
 
 
 FOUNDRY = ("        runtime: vllm\n", "        runtime: foundry-local-azure-local\n")
-AZURE = ("component: foundry-local,", "component: foundry-local-azure-local,")
+ACCEPTED = 'by: platform-team, date: "2026-09-01"}'
+AZURE = (
+    "      - {component: gpu-l4",
+    f"      - {{component: foundry-local-azure-local, {ACCEPTED}\n      - {{component: gpu-l4",
+)
 
 CASES = {
     "KAI001": Cases(
@@ -136,8 +140,8 @@ CASES = {
     ),
     "KAI010": Cases(
         fires=[
-            Case(quota("gpuQuota: 2, cpuLimit: 0, memoryQuotaMb: -1"), "fleet.yaml:{cpuLimit} a limit of 0 gives the queue 'chat' no CPU at all", also=("KAI012",)),
-            Case(quota("gpuQuota: 2, cpuQuota: -1, memoryLimitMb: 0"), "fleet.yaml:{memoryLimitMb} a limit of 0 gives the queue 'chat' no memory at all", also=("KAI012",)),
+            Case(quota("gpuQuota: 2, cpuQuota: 0, cpuLimit: 0"), "fleet.yaml:{cpuLimit} a limit of 0 gives the queue 'chat' no CPU at all", also=("KAI012",)),
+            Case(quota("gpuQuota: 2, memoryQuotaMb: 0, memoryLimitMb: 0"), "fleet.yaml:{memoryLimitMb} a limit of 0 gives the queue 'chat' no memory at all", also=("KAI012",)),
             Case(quota(f"gpuLimit: 0, {ALL}", "queue: chat; preemptible: true"), "fleet.yaml:{gpuLimit} a limit of 0 gives the queue 'chat' no GPU at all"),
         ],
         near=[quota("gpuQuota: 2, cpuLimit: -1, cpuQuota: -1, memoryLimitMb: -1, memoryQuotaMb: -1"), quota(f"gpuLimit: 1, {ALL}", "queue: chat; preemptible: true")],
@@ -155,15 +159,15 @@ CASES = {
     ),
     "KAI012": Cases(
         fires=[
-            Case(quota("gpuQuota: 2, memoryQuotaMb: -1"), "fleet.yaml:{memoryQuotaMb} the queue 'chat' guarantees no CPU"),
-            Case(quota("gpuQuota: 2, cpuQuota: -1"), "fleet.yaml:{cpuQuota} the queue 'chat' guarantees 0 MB of memory"),
+            Case(quota("gpuQuota: 2, cpuQuota: 0"), "fleet.yaml:{cpuQuota} the queue 'chat' guarantees no CPU"),
+            Case(quota("gpuQuota: 2, memoryQuotaMb: 0"), "fleet.yaml:{memoryQuotaMb} the queue 'chat' guarantees 0 MB of memory"),
             # two replicas of 16 GiB are 34,360 MB
             Case(quota("gpuQuota: 2, cpuQuota: -1, memoryQuotaMb: 34359", "queue: chat; memoryGib: 16"),
                  "fleet.yaml:{memoryQuotaMb} the queue 'chat' guarantees 34359 MB of memory; what may not be stopped takes 34360 MB"),
         ],
         near=[
             quota("gpuQuota: 2, cpuQuota: 8000, memoryQuotaMb: 34360", "queue: chat; memoryGib: 16"),
-            quota("gpuQuota: 2, memoryQuotaMb: -1", "queue: chat; preemptible: true"),
+            quota("gpuQuota: 2, cpuQuota: 0", "queue: chat; preemptible: true"),
         ],
     ),
     "KAI013": Cases(

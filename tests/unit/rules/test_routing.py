@@ -91,9 +91,9 @@ CASES = {
     "INF031": Cases(
         fires=[
             Case(graz("toolCalling: none"), "fleet.yaml:{inference: chat} 'maf-agent-api' has tools, and 'chat' can't call any"),
-            Case(card("toolCalling: none", "replicas: 2"), "fleet.yaml:{inference: chat} 'maf-agent-api' has tools, and 'chat' can't call any"),
+            Case(card("toolCalling: none", "toolCalling: null"), "fleet.yaml:{inference: chat} 'maf-agent-api' has tools, and 'chat' can't call any"),
         ],
-        near=[graz("toolCalling: text"), graz("replicas: 2"), {FLEET: [("      tools: [work-orders]\n", "")], **graz("toolCalling: none")}, card("toolCalling: text", "replicas: 2")],
+        near=[graz("toolCalling: text"), graz("replicas: 2"), {FLEET: [("      tools: [work-orders]\n", "")], **graz("toolCalling: none")}, card("toolCalling: text", "toolCalling: null")],
     ),
     "INF032": Cases(
         fires=[

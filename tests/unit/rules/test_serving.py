@@ -205,7 +205,7 @@ CASES = {
     "INF022": Cases(
         fires=[
             Case(fallback("to: deployment, deployment: write", privacy="internal"), "sites/graz.yaml:2 'write' may be given internal prompts only; those of chat are restricted"),
-            Case(both("privacy: internal, fallback: {to: deployment, deployment: write}", "privacy: public"), "sites/graz.yaml:2 'write' may be given public prompts only"),
+            Case(both("privacy: internal, fallback: {to: deployment, deployment: write}", "privacy: public"), "sites/graz.yaml:2 'write' may be given public prompts only", also=("AGT018",)),
         ],
         near=[fallback("to: deployment, deployment: write"), both("privacy: internal, fallback: {to: deployment, deployment: write}", "privacy: restricted"), fallback("to: none", privacy="public")],
     ),
@@ -218,7 +218,7 @@ CASES = {
         near=[graz("gateway: {access: direct}"), {GRAZ: [*graz("gateway: {access: mesh}")[GRAZ], ("platform: {", "platform: {mesh: istio, ")]}],
     ),
     "INF025": Cases(
-        fires=[Case(graz("gateway: {maxConcurrency: 8, queueLength: 7}"), "sites/graz.yaml:1 chat is promised 16 sessions; its gateway refuses more than 15")],
+        fires=[Case(graz("gateway: {maxConcurrency: 8, queueLength: 7}"), "sites/graz.yaml:1 chat is promised 16 sessions; its gateway refuses more than 15", also=("AGT007",))],
         near=[graz("gateway: {maxConcurrency: 8, queueLength: 8}"), graz("gateway: {maxConcurrency: 16, queueLength: 0}")],
     ),
 }  # fmt: skip
