@@ -55,6 +55,10 @@ NEEDED: Mapping[str, tuple[str, Callable[[SiteSpec], bool]]] = {
         "a model package is served",
         lambda spec: any(d.package is not None for d in spec.inference.values()),
     ),
+    "disconnected-sync": (
+        "the site is disconnected",
+        lambda spec: spec.connectivity.mode == "disconnected",
+    ),
     "restore": ("stores are backed up", lambda spec: _stores(spec.services)),
 }
 """Runbooks by what calls for them (requirement Q6, which names all but `restore`: requirement M16)."""

@@ -93,6 +93,7 @@ RULES = (
         code="FLT008",
         summary="no id is the placeholder of zeros",
         source="RFC 9562 §5.9: the nil UUID stands for the absence of one",
+        severity="warning",
         check_site=_left_ids,
     ),
 )

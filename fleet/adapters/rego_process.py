@@ -5,6 +5,7 @@ carry the same C++ libraries (seen with regopy 1.5.2 and grpcio on Linux). A pro
 fault of the engine from taking `fleet` with it, and gives a policy that never ends an end.
 """
 
+import contextlib
 import importlib.util
 import os
 import pickle
@@ -57,7 +58,8 @@ class Engine:
             process.kill()  # it holds nothing that could be lost
             process.wait()
             for stream in (process.stdin, process.stdout):
-                stream.close()
+                with contextlib.suppress(OSError):  # what nobody reads any more can't be flushed
+                    stream.close()
 
     def give(self, document: str) -> None:
         """Set the input, as JSON. Raises `Failure` when the engine does not take it."""

@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,13 @@ from typing import Any
 from fleet.adapters.inventory_files import SiteFileOnDisk
 from fleet.app.check_files import SiteFile, SiteResult
 from fleet.diagnostics.diagnostic import Diagnostic, Span
-from fleet.inventory.rule import Rule, rule_packages
+from fleet.inventory.rule import Fact, Rule, rule_packages
 from fleet.inventory.source import SourceFile
 
-_VERSION = 1
+Told = tuple[str, Sequence[Fact]]
+"""What a site told one rule, behind the rule's code."""
+
+_VERSION = 2
 _OURS = (
     "fleet.model",
     "fleet.diagnostics",
@@ -49,8 +53,10 @@ class ValidationCache:
         """`key` is that of `cache_key`, `fleet_path` as diagnostics name `fleet.yaml`, `now` in ns."""
         self._path, self._key, self._fleet_path = path, key, fleet_path
         self._now = now()
+        self._common: list[Told] = []
         self._before, self._lines, self._known = self._load()
         self._kept: dict[str, bytes] = {}
+        self._new: dict[str, list[Any]] = {}
         self._stale = False
 
     def get(self, file: SiteFile) -> SiteResult | None:
@@ -79,16 +85,17 @@ class ValidationCache:
         shape, found = ([self._plain(d, file.path) for d in some] for some in (result.shape, result.found))
         entry = [
             file.key, list(file.state), _digest(source.content), result.name, result.profile, result.ring,
-            result.suppresses, result.facts, shape, found,
+            result.suppresses, [], [*result.facts.items()], shape, found,
         ]  # fmt: skip
-        self._kept[file.key] = _line(entry)
+        self._new[file.key] = entry
         self._stale = True
 
     def save(self) -> None:
         """Write what is known now, when it is not what the file says; without a word where that can't be."""
         if not self._stale and self._kept.keys() == self._lines.keys():
             return
-        body = b"\n".join(self._kept.values())
+        self._write_new()
+        body = b"\n".join((_line(self._common), *self._kept.values()))
         head = [_VERSION, self._key, self._now, _digest(body)]
         try:
             self._path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -111,22 +118,46 @@ class ValidationCache:
             version, key, before, digest = json.loads(head)
             if (version, key, digest) != (_VERSION, self._key, _digest(body)) or not body:
                 return 0, {}, {}
-            lines = body.split(b"\n")
+            common, *lines = body.split(b"\n")
             entries = json.loads(b"[" + b",".join(lines) + b"]")  # at once: half the time of one by one
+            self._common = [(code, [*map(tuple, told)]) for code, told in json.loads(common)]
         except (OSError, ValueError, TypeError, RecursionError):
             return 0, {}, {}
         keys = [entry[0] for entry in entries]
         return int(before), dict(zip(keys, lines, strict=True)), dict(zip(keys, entries, strict=True))
 
+    def _write_new(self) -> None:
+        """The lines of what was put; facts that many sites tell stand once, in the first line of all."""
+        places = {_line(told): number for number, told in enumerate(self._common)}
+        lines = {key: [(told, _line(told)) for told in entry[8]] for key, entry in self._new.items()}
+        often = Counter(line for told in lines.values() for _, line in told)
+        for key, entry in self._new.items():
+            own = []
+            for told, line in lines[key]:
+                if line not in places and often[line] > 1:
+                    places[line] = len(self._common)
+                    self._common.append(told)
+                if line in places:
+                    entry[7].append(places[line])
+                else:
+                    own.append(told)
+            entry[8] = own
+            self._kept[key] = _line(entry)
+        self._new.clear()
+
     def _result(self, entry: list[Any], path: str) -> SiteResult:
-        _, _, _, name, profile, ring, suppresses, facts, shape, found = entry
+        _, _, _, name, profile, ring, suppresses, common, own, shape, found = entry
+        facts = {code: [*map(tuple, told)] for code, told in own}
+        for number in common:
+            code, told = self._common[number]
+            facts[code] = told
         return SiteResult(
             name,
             profile,
             ring,
             tuple([self._diagnostic(item, path) for item in shape]),
             tuple([self._diagnostic(item, path) for item in found]),
-            {code: [*map(tuple, told)] for code, told in facts.items()},
+            facts,
             suppresses,
         )
 
@@ -195,5 +226,5 @@ def _digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def _line(entry: list[Any]) -> bytes:
+def _line(entry: object) -> bytes:
     return json.dumps(entry, ensure_ascii=True, separators=(",", ":")).encode()

@@ -86,7 +86,14 @@ class _Run:
     ) -> None:
         self.fleet, self.rules, self.results = fleet, rules, results
         self.of_site = tuple(rule for rule in rules if rule.check_site is not None)
-        self.across = tuple(rule for rule in rules if rule.across is not None)
+        # Rules that ask the same of a site have one answer, under the code of the first.
+        first: dict[object, Rule] = {}
+        self.told_as = {
+            rule.code: first.setdefault(rule.across.facts, rule).code
+            for rule in rules
+            if rule.across is not None
+        }
+        self.across = tuple(first.values())
         self.files = {file.key: file for file in sorted(files, key=lambda file: file.path)}
         self.head = fleet.inventory((), 0, ())
         self.shape: list[Diagnostic] = []
@@ -151,12 +158,13 @@ class _Run:
             self._note(self.found, self.read[key].found, key)
         rings = frozenset(result.ring for result in self.read.values() if result.ring is not None)
         told = [(name, facts) for name, key in self.sites.items() if (facts := self.read[key].facts)]
+        complete = len(self.sites) == len(self.files)
         inventory = self.watched()
         for rule in self.rules:
             if rule.across is not None:
-                code = rule.code
-                rows = [(name, fact) for name, facts in told for fact in facts.get(code, ())]
-                seen = FleetFacts(rows, self.head.rings, rings, self.head.raw)
+                code = self.told_as[rule.code]
+                rows = [(name, fact) for name, facts in told if code in facts for fact in facts[code]]
+                seen = FleetFacts(rows, self.head.rings, rings, self.head.raw, complete)
                 for finding in rule.across.join(seen):
                     files = [
                         self.sites[name] for name in (finding.site, *finding.others) if name in self.sites

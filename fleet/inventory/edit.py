@@ -56,7 +56,9 @@ def formatted(file: SourceFile, schema: Schema) -> str:
     `EditError` when a value or a comment would not survive.
     """
     values = _values(file)
-    text = _lines(file.text).rstrip("\n") + "\n"
+    text = _lines(file.text)
+    content = text.rstrip(" \t\n")
+    text = content + text[len(content) :].partition("\n")[0] + "\n"  # without the blank lines at the end
     for _ in range(_PASSES):
         last = text
         try:
@@ -182,6 +184,8 @@ def _layout(text: str) -> str:
         raise EditError(_ANCHORS) from None
     except YAMLError as error:
         raise EditError(f"the YAML library can't read it: {str(error).splitlines()[0]}") from None
+    except (ValueError, ArithmeticError):  # it makes numbers and dates of what is text to us
+        raise EditError("the YAML library can't read a number or date in it; put it in quotes") from None
 
 
 def _replaced(node: Any, path: Path, value: Any, *, add: bool = False) -> bool:

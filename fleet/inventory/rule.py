@@ -48,6 +48,8 @@ class FleetFacts:
     """Rings that any site file names, also one that could not be resolved."""
     raw: Mapping[str, Any]
     """`fleet.yaml` as plain values."""
+    complete: bool = True
+    """Every site file could be used. What no site has is missing, or unused, only then."""
 
 
 def _nothing(_site: Site, _inventory: Inventory) -> Iterable[Fact]:
@@ -150,7 +152,8 @@ def check(inventory: Inventory, rules: Sequence[Rule]) -> list[Diagnostic]:
         for site in inventory.sites:
             found += rule.of_site(site, inventory)
         rows = [(site.name, fact) for site in inventory.sites for fact in rule.facts_of(site, inventory)]
-        facts = FleetFacts(rows, inventory.rings, inventory.used_rings, inventory.raw)
+        complete = len(inventory.sites) == inventory.site_files
+        facts = FleetFacts(rows, inventory.rings, inventory.used_rings, inventory.raw, complete)
         for f in (
             *(rule.across.join(facts) if rule.across is not None else ()),
             *(rule.check_fleet(inventory) if rule.check_fleet is not None else ()),

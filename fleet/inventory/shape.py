@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from fleet.diagnostics.diagnostic import Diagnostic
-from fleet.diagnostics.secret_shapes import secret_shape, without_secrets
+from fleet.diagnostics.secret_shapes import secret_shape
 from fleet.inventory.secret_shapes import REFERENCE_HELP
 from fleet.inventory.source import MAX_SHOWN, Path, SourceFile, capped
 from fleet.inventory.yaml_reader import plain_value, quoted
@@ -193,9 +193,7 @@ def _wrong_value(complaint: _Complaint, place: Place) -> Diagnostic:
     if isinstance(complaint.given, str) or written is None or plain_value(written) != complaint.given:
         written = None  # an alias, or in quotes
     message, help_text = _words(complaint, written)
-    # A secret is taken out before the cut: half of one could not be told.
-    message = without_secrets(message)
-    return file.diagnostic("INV011", message if len(message) <= 500 else message[:499] + "…", span, help_text)
+    return file.diagnostic("INV011", message, span, help_text)
 
 
 def _words(complaint: _Complaint, written: str | None) -> tuple[str, str | None]:

@@ -1,6 +1,5 @@
 """Times of a site: windows, blackouts, and the time zone that they are read in."""
 
-import datetime as dt
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -12,12 +11,14 @@ Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 ClockTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 """Local time of day, `22:00`."""
 
+_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
 
 def _in_the_calendar(value: str) -> str:
-    try:
-        dt.date.fromisoformat(value)
-    except ValueError:
-        raise ValueError(f"{value} is no day of the calendar") from None
+    year, month, day = map(int, value.split("-"))
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    if day > _DAYS[month - 1] or (month == 2 and day == 29 and not leap):
+        raise ValueError(f"{value} is no day of the calendar")
     return value
 
 

@@ -219,9 +219,14 @@ def _memory(mib: int) -> str:
 def _inference_resources(spec: SiteSpec, deployment: InferenceDeployment) -> dict[str, str]:
     """Half of the node's processors and memory: a replica fits beside the node's own daemons.
 
+    Where a node has several GPUs, half of the share of those that the replica takes: each GPU can have a pod.
     A VM of 32 GiB leaves about 28 GiB to pods (facts 3.4), so half is safe on every listed size.
     """
     pool = spec.kubernetes.node_pools.get(deployment.node_pool)
     size = catalog.vm_sizes().get(pool.vm_size) if pool else None
     vcpus, memory = (size.vcpus, size.memory_gib) if size else (2, 8)
-    return {"cpu_request": str(max(vcpus // 2, 1)), "memory": f"{max(memory // 2, 1)}Gi"}
+    taken, present = (deployment.gpus, size.gpus) if deployment.gpus and size and size.gpus else (1, 1)
+    return {
+        "cpu_request": str(max(vcpus * taken // (2 * present), 1)),
+        "memory": f"{max(memory * taken // (2 * present), 1)}Gi",
+    }

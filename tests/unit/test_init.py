@@ -27,6 +27,9 @@ def files_of(folder: Path) -> dict[str, str]:
     return {p.relative_to(folder).as_posix(): p.read_text() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+LEFT = {"FLT007", "FLT008"}
+"""Warnings of what only its owner can put in."""
+
 # --- init
 
 
@@ -35,7 +38,7 @@ def test_a_first_fleet_validates_and_is_formatted() -> None:
     assert list(files) == ["sites/pilot-1.yaml", "fleet.yaml"]
     inventory, found = load(files)
     assert inventory is not None
-    assert places(found) == []
+    assert {place.split()[0] for place in places(found)} == LEFT
     assert [site.name for site in inventory.sites] == ["pilot-1"]
     for name, text in files.items():
         kind = schema("fleet" if name == "fleet.yaml" else "site")
@@ -66,7 +69,7 @@ def test_what_was_answered_is_not_marked() -> None:
 def test_words_that_yaml_reads_as_something_else_stay_words(word: str) -> None:
     inventory, found = load(first_fleet({"name": word, "site": word, "profile": word, "region": "1"}))
     assert inventory is not None
-    assert places(found) == []
+    assert {place.split()[0] for place in places(found)} == LEFT
     assert (inventory.name, inventory.sites[0].name, inventory.sites[0].spec.profile) == (word, word, word)
 
 

@@ -25,18 +25,20 @@ def test_the_example_is_without_findings() -> None:
         (GRAZ, "name: graz\n", "name: Graz\n", "INV011 sites/graz.yaml:3 name is the text 'Graz', which does not match ^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", None),
         (GRAZ, "labels: {country: at", "labels: {country: no, floor: 3", "INV011 sites/graz.yaml:6 labels.floor is the number 3 where text is expected", 'put it in quotes: "3"'),
         ("fleet.yaml", "controlPlane: {count: 1,", "controlPlane: {count: 2,", "INV011 fleet.yaml:36 kubernetes.controlPlane.count is the number 2; expected 1, 3 or 5", None),
-        ("fleet.yaml", "mode: constrained", "mode: constraint", "INV011 fleet.yaml:83 connectivity.mode is the text 'constraint'; expected 'connected', 'constrained' or 'disconnected'", "did you mean 'constrained'?"),
-        ("fleet.yaml", "gpu: true}", "gpu: yes}", "INV011 fleet.yaml:89 kubernetes.nodePools.inference.gpu is the text 'yes' where true or false is expected", "write true"),
-        ("fleet.yaml", "linkMbps: 50", "linkMbps: '050'", "INV011 fleet.yaml:83 connectivity.linkMbps is the text '050' where a whole number is expected", "write 50, without quotes or leading zeros"),
+        ("fleet.yaml", "mode: constrained", "mode: constraint", "INV011 fleet.yaml:{} connectivity.mode is the text 'constraint'; expected 'connected', 'constrained' or 'disconnected'", "did you mean 'constrained'?"),
+        ("fleet.yaml", "gpu: true}", "gpu: yes}", "INV011 fleet.yaml:{} kubernetes.nodePools.inference.gpu is the text 'yes' where true or false is expected", "write true"),
+        ("fleet.yaml", "linkMbps: 50", "linkMbps: '050'", "INV011 fleet.yaml:{} connectivity.linkMbps is the text '050' where a whole number is expected", "write 50, without quotes or leading zeros"),
         ("fleet.yaml", "  - name: broad", "  - name: canary", "INV013 fleet.yaml:11 the ring 'canary' is listed twice", None),
-        ("fleet.yaml", "      apiKey: {kubernetes: {name: agent-secrets, key: FOUNDRY_API_KEY}}\n", "      apiKey: hunter2-hunter2\n", "SEC001 fleet.yaml:59 agents.maf-agent-api.apiKey holds a literal secret", None),
+        ("fleet.yaml", "      apiKey: {kubernetes: {name: agent-secrets, key: FOUNDRY_API_KEY}}\n", "      apiKey: hunter2-hunter2\n", "SEC001 fleet.yaml:{} agents.maf-agent-api.apiKey holds a literal secret", None),
         ("fleet.yaml", "localAdmin: {env: FLEET_LOCAL_ADMIN}", "localAdmin: {env: FLEET_LOCAL_ADMIN, file: a}", "INV011 fleet.yaml:32 azureLocal.secrets.localAdmin: a secret reference has exactly one of env and file", None),
     ],
 )  # fmt: skip
 def test_one_wrong_thing_is_one_clear_diagnostic(
     path: str, old: str, new: str, expected: str, help_text: str | None
 ) -> None:
-    found = check({path: [(old, new)]})
+    edits = {path: [(old, new)]}
+    found = check(edits)
+    expected = expected.replace("{}", str(line_of(factory_files(edits), path, new.strip())))
     assert expected in places(found)
     shown = next(d for d in found if d.message in expected)
     if help_text is not None:
@@ -71,8 +73,8 @@ def test_a_mistake_in_a_shared_layer_is_one_diagnostic() -> None:
 
 def test_an_unused_profile_is_checked_too() -> None:
     found = check({"fleet.yaml": [("profiles:\n", "profiles:\n  spare:\n    topology: pilot\n")]})
-    assert [d.code for d in found] == ["INV011"]
-    assert "'pilot'" in found[0].message
+    assert [d.code for d in found] == ["FLT016", "INV011"]  # the first: nobody uses it
+    assert "'pilot'" in found[1].message
 
 
 def test_a_layer_may_take_an_inherited_pool_away() -> None:

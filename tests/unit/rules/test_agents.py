@@ -25,8 +25,8 @@ CASES = {
                     help="did you mean 'chat'"),
                Case({FLEET: [("      inference: chat\n", "      inference: zzz\n")]},
                     "fleet.yaml:{inference: zzz} the agent 'maf-agent-api' uses the inference 'zzz'")],
-        near=[{FLEET: [("      inference: chat\n", "      inference: talk\n"), ("    chat:\n      runtime: foundry-local", "    talk:\n      runtime: foundry-local"),
-                       ("      chat:\n        runtime: vllm", "      talk:\n        runtime: vllm")]}],
+        near=[{FLEET: [("      inference: chat\n", "      inference: talk\n"), ("    chat:\n      toolCalling: text", "    talk:\n      toolCalling: text"),
+                       ("      chat:\n        toolCalling: native", "      talk:\n        toolCalling: native")]}],
     ),
     "AGT002": Cases(
         fires=[Case({FLEET: [("tools: [work-orders]", "tools: [work-order, work-orders, zzz]")]},

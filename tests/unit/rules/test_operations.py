@@ -12,7 +12,7 @@ GLASS = """    breakGlass:
 """
 ON_CALL = "    onCall: {contact: platform-oncall@factory.example, hours: extended}\n"
 OWNER = "    owner: platform-team\n"
-RUNBOOKS = "runbooks: [break-glass, rollback, model-swap, runtime-upgrade, certificate-renewal, capacity]"
+RUNBOOKS = "runbooks: [break-glass, rollback, model-swap, runtime-upgrade, disconnected-sync, certificate-renewal, capacity]"
 NO_GLASS = (GLASS, "    breakGlass: null\n")
 DEV = ("environment: prod", "environment: dev")
 EARLY = (OWNER, OWNER + "    phase: tools\n")
@@ -54,11 +54,12 @@ CASES = {
         near=[{FLEET: [(OWNER, ""), DEV]}, {FLEET: [(OWNER, "    phase: tools\n")]}],
     ),
     "OPS004": Cases(
-        fires=[Case({FLEET: [(RUNBOOKS, "runbooks: [runtime-upgrade]")]}, "fleet.yaml:{runbooks:} breakGlass is set, and there is no runbook 'break-glass'"),
-               Case({FLEET: [(RUNBOOKS, "runbooks: [break-glass]")]}, "fleet.yaml:{runbooks:} models are served, and there is no runbook 'runtime-upgrade'"),
+        fires=[Case({FLEET: [(RUNBOOKS, "runbooks: [runtime-upgrade, disconnected-sync]")]}, "fleet.yaml:{runbooks:} breakGlass is set, and there is no runbook 'break-glass'"),
+               Case({FLEET: [(RUNBOOKS, "runbooks: [break-glass, disconnected-sync]")]}, "fleet.yaml:{runbooks:} models are served, and there is no runbook 'runtime-upgrade'"),
+               Case({FLEET: [(RUNBOOKS, "runbooks: [break-glass, runtime-upgrade]")]}, "fleet.yaml:{runbooks:} the site is disconnected, and there is no runbook 'disconnected-sync'"),
                Case(graz(f"services: {{redis: {{storageGib: 5, replicas: 2, {BACKUP}}}}}"),
                     "fleet.yaml:{runbooks:} stores are backed up, and there is no runbook 'restore'")],
-        near=[{FLEET: [(RUNBOOKS, "runbooks: [runtime-upgrade]"), NO_GLASS]}, {FLEET: [(RUNBOOKS, "runbooks: [break-glass]"), EARLY]},
+        near=[{FLEET: [(RUNBOOKS, "runbooks: [runtime-upgrade, disconnected-sync]"), NO_GLASS]}, {FLEET: [(RUNBOOKS, "runbooks: [break-glass]"), EARLY]},
               {FLEET: [(RUNBOOKS, "runbooks: []"), DEV]},
               {FLEET: [(RUNBOOKS, RUNBOOKS[:-1] + ", restore]")], **graz(f"services: {{redis: {{storageGib: 5, replicas: 2, {BACKUP}}}}}")},
               graz("services: {redis: {storageGib: 5, replicas: 2}}")],

@@ -56,9 +56,9 @@ CASES = {
     "MOD004": Cases(
         fires=[
             Case(package(more=ONNX), "sites/graz.yaml:1 the package 'phi' is ONNX for cuda, which vllm does not load"),
-            Case(package(f"{USED}, runtime: foundry-local"), "sites/graz.yaml:1 the package 'phi' is not ONNX, and foundry-local loads nothing else"),
+            Case(package(f"{USED}, runtime: foundry-local"), "sites/graz.yaml:1 the package 'phi' is not ONNX, and foundry-local loads nothing else", also=("INF032",)),
             Case(package(f"{USED}, runtime: foundry-local, executionProvider: cuda", more=ONNX.replace("cuda", "directml")),
-                 "sites/graz.yaml:1 the package 'phi' was built for directml, not for cuda"),
+                 "sites/graz.yaml:1 the package 'phi' was built for directml, not for cuda", also=("INF032",)),
             Case(package(site=TURIN, precision="int4", size=2.6, more=ONNX), "sites/turin.yaml:1 the package 'phi' was built for cuda, which is not for cpu"),
         ],
         near=[
@@ -119,7 +119,7 @@ CASES = {
         near=[package(own=GOLDEN, more='evaluatedOn: "2026-09-01"'), package(more='evaluatedOn: "2026-08-31"')],
     ),
     "MOD013": Cases(
-        fires=[Case(package(f"{USED}, runtime: foundry-local", more="executionProvider: cuda"), "fleet.yaml:{phi:} with which ONNX Runtime the package 'phi' was built is not said")],
+        fires=[Case(package(f"{USED}, runtime: foundry-local", more="executionProvider: cuda"), "fleet.yaml:{phi:} with which ONNX Runtime the package 'phi' was built is not said", also=("INF032",))],
         near=[package(f"{USED}, runtime: foundry-local", more=ONNX)],
     ),
     "MOD014": Cases(

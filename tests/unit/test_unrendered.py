@@ -1,0 +1,188 @@
+"""What a site says and nothing acts on is listed; no field of the model is left unclassified."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import pytest
+from pydantic import BaseModel
+
+from fleet.cli import exits
+from fleet.cli.main import main
+from fleet.cli.render_command import SHOWN, say_what_is_left_out
+from fleet.model.secrets import ClusterSecretRef, HostSecretRef
+from fleet.model.site import SiteSpec
+from fleet.render.tree import render_site
+from fleet.render.unrendered import UNRENDERED, unrendered
+from tests.factory import FACTORY, factory_files, load, places
+from tests.unit.rules.cases import GRAZ, Edits
+
+ACTED_ON = (
+    # in the rendered tree
+    "name", "ring", "environment", "topology", "connectivity.mode",
+    "kubernetes.nodePools.*.taints", "kubernetes.nodePools.*.vmSize",
+    "delivery.registry", "delivery.repository", "delivery.intervalMinutes", "registry.host",
+    "inference.*.model", "inference.*.precision", "inference.*.contextTokens", "inference.*.replicas",
+    "inference.*.gpus", "inference.*.nodePool", "inference.*.image", "inference.*.slo.concurrentSessions",
+    "inference.*.runtime", "inference.*.accelerator",
+    "agents.*.image", "agents.*.framework", "agents.*.replicas", "agents.*.nodePool", "agents.*.inference",
+    "agents.*.tools", "agents.*.apiKey", "agents.*.policies", "agents.*.resources", "agents.*.callers",
+    "tools.*.image", "tools.*.replicas", "tools.*.nodePool", "tools.*.allowedDestinations",
+    # in Azure, by the Pulumi program
+    "azure.tenant", "azure.subscription", "azure.resourceGroup", "azure.region", "azure.hciResourceProviderObjectId",
+    "azure.tags", "azureLocal.clusterName", "azureLocal.namingPrefix", "azureLocal.domainFqdn", "azureLocal.ouPath",
+    "azureLocal.identityProvider", "azureLocal.pattern", "azureLocal.nodes.*.name", "azureLocal.nodes.*.ip",
+    "azureLocal.nodes.*.zone", "azureLocal.management", "azureLocal.infraPool", "azureLocal.intents",
+    "azureLocal.storageNetworks", "azureLocal.switchless", "azureLocal.euLocation", "azureLocal.security",
+    "azureLocal.witness", "azureLocal.customLocation", "azureLocal.keyVault", "azureLocal.secrets",
+    "connectivity.arcGatewayId", "registry.caFile",
+    "kubernetes.name", "kubernetes.version", "kubernetes.controlPlane", "kubernetes.podCidr", "kubernetes.adminGroups",
+    "kubernetes.sshPublicKey", "kubernetes.systemPool", "kubernetes.network.cidr", "kubernetes.network.gateway",
+    "kubernetes.network.dns", "kubernetes.network.vlan", "kubernetes.network.pool",
+    "kubernetes.nodePools.*.count", "kubernetes.nodePools.*.os", "kubernetes.nodePools.*.autoscale",
+    "kubernetes.nodePools.*.maxPods", "kubernetes.nodePools.*.labels",
+)  # fmt: skip
+FACTS = (
+    # what is so, or was promised: rules and reports read it, and there is nothing to bring about
+    "profile", "labels", "routingDomain",
+    "connectivity.linkMbps", "connectivity.private", "connectivity.proxy",
+    "azureLocal.nodes.*.cores", "azureLocal.nodes.*.memoryGib", "azureLocal.nodes.*.dataDisks",
+    "azureLocal.nodes.*.confidential",
+    "kubernetes.nodePools.*.gpu", "kubernetes.nodePools.*.purpose", "kubernetes.nodePools.*.isolation",
+    "kubernetes.nodePools.*.sandboxRuntimes",
+    "gpu.model", "gpu.perNode", "gpu.watts", "registry.storageGib",
+    "inference.*.reasoning", "inference.*.pinnedGib", "inference.*.privacy", "inference.*.trustDomain",
+    "inference.*.slo.p95Ms", "inference.*.slo.queueDelayMs", "inference.*.slo.recoverySessions",
+    "agents.*.kind", "agents.*.outcome", "agents.*.longRunning", "agents.*.promptTokens", "agents.*.privacy",
+    "agents.*.trustDomain", "tools.*.schemaVersion", "tools.*.runsCode",
+    "capacity", "operations",
+    "governance.boundary", "governance.dataRegions", "governance.preview", "governance.suitability",
+    "governance.licences",
+)  # fmt: skip
+CLASSES = {"acted on": ACTED_ON, "fact": FACTS, "unrendered": UNRENDERED}
+
+
+def model_of(annotation: Any) -> tuple[str, type[BaseModel] | None]:
+    """The model that a field holds, and `.*` where it holds many by name or number."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return model_of(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        found = [model_of(arg) for arg in get_args(annotation) if arg is not type(None)]
+        return next((f for f in found if f[1] is not None), ("", None))
+    if origin is not None and isinstance(origin, type) and issubclass(origin, (Mapping, Sequence)):
+        args = [arg for arg in get_args(annotation) if arg is not Ellipsis]
+        return ".*", model_of(args[-1])[1]
+    is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return "", annotation if is_model and annotation not in (ClusterSecretRef, HostSecretRef) else None
+
+
+def leaves(kind: type[BaseModel], at: str = "") -> Iterator[str]:
+    """The path of each field that holds no model."""
+    for name, field in kind.model_fields.items():
+        path = f"{at}{field.alias or name}"
+        many, below = model_of(field.annotation)
+        if below is None:
+            yield path
+        else:
+            yield from leaves(below, f"{path}{many}.")
+
+
+LEAVES = tuple(leaves(SiteSpec))
+
+
+def covers(pattern: str, path: str) -> bool:
+    return path == pattern or path.startswith(pattern + ".")
+
+
+@pytest.mark.parametrize("path", LEAVES)
+def test_every_field_is_acted_on_or_a_fact_or_listed_as_unrendered(path: str) -> None:
+    classes = [(name, p) for name, patterns in CLASSES.items() for p in patterns if covers(p, path)]
+    assert len(classes) == 1, f"{path} is in {classes}: put it in one of ACTED_ON, FACTS, UNRENDERED"
+
+
+def test_every_classified_path_is_a_field() -> None:
+    gone = [
+        p for patterns in CLASSES.values() for p in patterns if not any(covers(p, leaf) for leaf in LEAVES)
+    ]
+    assert gone == []
+
+
+def spec_of(name: str, edits: Edits | None = None) -> SiteSpec:
+    inventory, found = load(factory_files(edits))
+    assert inventory is not None, places(found)
+    site = inventory.site(name)
+    assert site is not None
+    return site.spec
+
+
+def test_the_example_says_what_it_is_still_waiting_for() -> None:
+    found = unrendered(spec_of("turin"))
+    assert {"kubernetes.network.loadBalancer", "platform.ingress", "telemetry"} <= set(found)
+    assert list(found) == sorted(found, key=lambda path: position(path))
+
+
+def position(path: str) -> int:
+    """Where the path's pattern is in the list."""
+    steps = path.split(".")
+    same = [
+        number
+        for number, pattern in enumerate(UNRENDERED)
+        if len(pattern.split(".")) == len(steps)
+        and all(p in ("*", s) for p, s in zip(pattern.split("."), steps, strict=True))
+    ]
+    assert len(same) == 1, path
+    return same[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("inference: {chat: {canary: {package: a}}}", "inference.chat.canary"),
+        ("inference: {chat: {gateway: {queueLength: 3}}}", "inference.chat.gateway"),
+        ("services: {redis: {storageGib: 5}}", "services.redis"),
+        ("agents: {maf-agent-api: {autoscale: {maxReplicas: 3}}}", "agents.maf-agent-api.autoscale"),
+        ("governance: {guardrails: enforce}", "governance.guardrails"),
+        ("maintenance: {timeZone: Europe/Vienna, windows: [{days: [sun], start: '02:00', minutes: 240}]}", "maintenance"),
+        ("evaluation: {golden: {artifact: a, rows: 50, reviewedOn: '2026-09-01'}}", "evaluation"),
+        ("gpu: {operator: {}}", "gpu.operator"),
+    ],
+)  # fmt: skip
+def test_what_is_listed_changes_no_byte_of_the_tree(text: str, path: str) -> None:
+    before, after = spec_of("graz"), spec_of("graz", {GRAZ: [("labels:", f"{text}\nlabels:")]})
+    assert set(unrendered(after)) - set(unrendered(before)) == {path}
+    assert render_site(after).files == render_site(before).files
+
+
+def test_a_default_that_is_written_down_is_not_listed() -> None:
+    before = spec_of("graz", {GRAZ: [("labels:", "governance: {guardrails: none}\nlabels:")]})
+    assert "governance.guardrails" not in unrendered(before)
+
+
+def test_items_of_lists_are_named_by_their_number() -> None:
+    spec = spec_of("graz", {GRAZ: [("{name: graz-n2,", "{name: graz-n2, rack: r2,")]})
+    assert "azureLocal.nodes.1.rack" in unrendered(spec)
+
+
+def test_render_says_on_stderr_what_it_leaves_out(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", "turin", "-i", str(FACTORY)]) == exits.OK
+    shown = capsys.readouterr()
+    assert f"not rendered yet: {', '.join(unrendered(spec_of('turin')))} (docs" in " ".join(shown.err.split())
+    assert "not rendered yet" not in shown.out
+
+
+def test_nothing_to_say_is_not_said(capsys: pytest.CaptureFixture[str]) -> None:
+    say_what_is_left_out([])
+    assert capsys.readouterr().err == ""
+
+
+def test_of_a_long_list_the_start_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    fields = ", ".join(f"{{name: graz-n{n}, ip: 10.30.1.1{n}, rack: r1}}" for n in range(1, 9))
+    nodes = "    - {name: graz-n1, ip: 10.30.1.11}\n    - {name: graz-n2, ip: 10.30.1.12}\n    - {name: graz-n3, ip: 10.30.1.13}\n"
+    spec = spec_of("graz", {GRAZ: [(f"  nodes:\n{nodes}", f"  nodes: [{fields}]\n")]})
+    say_what_is_left_out([spec, spec])
+    shown = " ".join(capsys.readouterr().err.split())
+    more = len(unrendered(spec)) - SHOWN
+    assert more > 0
+    assert f"and {more} more (docs/inventory/left-out.md)" in shown
+    assert shown.count("azureLocal.nodes.0.rack") == 1
