@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Sequence
 from typing import IO, Any
 
@@ -43,6 +44,7 @@ class Engine:
         self._process = subprocess.Popen(  # noqa: S603 - this very interpreter, and no shell
             [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
+        weakref.finalize(self, _end, self._process)
         try:
             self.used_keys = self._request((files, questions, tuple(wrong)))
         except Failure as failure:
@@ -51,15 +53,6 @@ class Engine:
     def __reduce__(self) -> tuple[Any, ...]:
         """Compiled again in another process."""
         return type(self), self._arguments
-
-    def __del__(self) -> None:
-        process = getattr(self, "_process", None)
-        if process is not None:
-            process.kill()  # it holds nothing that could be lost
-            process.wait()
-            for stream in (process.stdin, process.stdout):
-                with contextlib.suppress(OSError):  # what nobody reads any more can't be flushed
-                    stream.close()
 
     def give(self, document: str) -> None:
         """Set the input, as JSON. Raises `Failure` when the engine does not take it."""
@@ -93,6 +86,15 @@ class Engine:
         if kind == "failure":
             raise Failure(answer)
         return answer
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()  # it holds nothing that could be lost
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with contextlib.suppress(OSError):  # what nobody reads any more can't be flushed
+                stream.close()
 
 
 def _missing(why: str) -> FleetError:

@@ -128,6 +128,7 @@ def _files(spec: SiteSpec) -> Iterator[tuple[str, str]]:
                 name=name,
                 agent=agent,
                 taints=_taints(spec, agent.node_pool),
+                guarded_callers=[name for name in GUARDED if name == "platform" or name in agent.callers],
                 cpu=_cpu,
                 memory=_memory,
                 image=site_image(spec, agent.image),

@@ -124,7 +124,7 @@ def test_unreadable_and_missing_inventories(tmp_path: Path) -> None:
     (tmp_path / "fleet.yaml").mkdir()
     result = run("validate", "-i", str(tmp_path))
     assert result.returncode == exits.VALIDATION
-    assert "error[INV001]: can't be read: Is a directory" in result.stdout
+    assert "error[INV001]: can't be read: a folder" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -281,5 +281,5 @@ def test_explain_prints_the_page_a_line_or_the_list(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == "ENV003: the local engine changes the sandbox, and none is running\n"
     assert main(["explain"]) == exits.OK
     assert "SUP002  an unused suppression\n" in capsys.readouterr().out
-    assert main(["explain", "NET03"]) == exits.USAGE
+    assert main(["explain", "NET0033"]) == exits.USAGE
     assert "did you mean 'NET003'?" in capsys.readouterr().err

@@ -430,5 +430,7 @@ def test_ranges_overlap_exactly_where_each_pair_says_so(given_rows: list[tuple[s
 def test_the_file_of_the_cache_is_plain_lines_of_json(fleet: Path) -> None:
     cached(fleet, installed_rules())
     [path] = (fleet.parent / "ws" / "cache").iterdir()
-    assert len([json.loads(line) for line in path.read_text().splitlines()]) == 2 + 8  # a head, and what sites share
+    assert (
+        len([json.loads(line) for line in path.read_text().splitlines()]) == 2 + 8
+    )  # a head, and what sites share
     assert (fleet.parent / "ws").stat().st_mode & 0o777 == 0o700
