@@ -31,10 +31,10 @@ test: setup lint types imports tools  ## everything that CI runs
 
 check: test
 
-conformance: setup tools  ## a real Kubernetes API server takes what is rendered
+conformance: setup tools  ## real Kubernetes takes what is rendered, schedules it and gets it ready
 	$(BIN)/pytest -n0 tests/conformance
 
-# kube-apiserver and etcd from source: minutes the first time, nothing after; without Go its tests are skipped.
+# Kubernetes and KWOK from source: minutes the first time, nothing after; without Go their tests are skipped.
 tools: setup
 	@if command -v go >/dev/null; then PYTHONPATH=. $(BIN)/python -m tests.conformance.binaries; fi
 

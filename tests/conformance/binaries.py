@@ -1,8 +1,9 @@
-"""Kubernetes' own programs, built from source by the Go module in `tools/`, once for each version of it.
+"""Kubernetes' own programs and KWOK, built from source by the Go modules beside this file, once a version.
 
-No registry that this project uses serves them as programs. `go` builds what `tools/go.mod` pins (checked
-against `tools/go.sum`); the result lies in `~/.cache/fleet/tools/<digest of both files>/`, and is built again only
-when a version changes.
+No registry that this project uses serves them as programs. `go` builds what a module's `go.mod` pins (checked
+against its `go.sum`); the result lies in `~/.cache/fleet/tools/<digest of both files>/`, and is built again only
+when a version changes. KWOK has a module of its own: it does not compile against the libraries of the Kubernetes
+that is pinned in `tools/`.
 """
 
 import hashlib
@@ -14,20 +15,24 @@ from pathlib import Path
 
 import pytest
 
-MODULE = Path(__file__).resolve().parent / "tools"
+HERE = Path(__file__).resolve().parent
 PACKAGES = {
-    "etcd": "go.etcd.io/etcd/server/v3",
-    "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
-    "kustomize": "sigs.k8s.io/kustomize/kustomize/v5",
+    "etcd": ("tools", "go.etcd.io/etcd/server/v3"),
+    "kube-apiserver": ("tools", "k8s.io/kubernetes/cmd/kube-apiserver"),
+    "kube-controller-manager": ("tools", "k8s.io/kubernetes/cmd/kube-controller-manager"),
+    "kube-scheduler": ("tools", "k8s.io/kubernetes/cmd/kube-scheduler"),
+    "kustomize": ("tools", "sigs.k8s.io/kustomize/kustomize/v5"),
+    "kwok": ("kwok", "sigs.k8s.io/kwok/cmd/kwok"),
 }
+"""Each program's module, a folder beside this file, and its package."""
 
 
 @cache
 def binary(name: str) -> Path:
     """The program; built first when it is not there. Skips the test where there is no Go to build it."""
-    digest = hashlib.sha256((MODULE / "go.mod").read_bytes() + (MODULE / "go.sum").read_bytes()).hexdigest()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    program = cache / "fleet" / "tools" / digest[:16] / name
+    folder, package = PACKAGES[name]
+    module = HERE / folder
+    program = _cache(module) / name
     if program.exists():
         return program
     go = shutil.which("go")
@@ -35,13 +40,20 @@ def binary(name: str) -> Path:
         pytest.skip(f"{name} is not built yet, and there is no Go on PATH to build it (tests/conformance)")
     program.parent.mkdir(parents=True, exist_ok=True)
     unfinished = program.with_name(f"{name}.{os.getpid()}")
+    # Politely: it may take minutes of all processors.
+    nice = ["nice"] if shutil.which("nice") else []
     subprocess.run(
-        [go, "build", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", unfinished, PACKAGES[name]],
-        cwd=MODULE,
+        [*nice, go, "build", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", unfinished, package],
+        cwd=module,
         check=True,
     )
     unfinished.replace(program)
     return program
+
+
+def _cache(module: Path) -> Path:
+    digest = hashlib.sha256((module / "go.mod").read_bytes() + (module / "go.sum").read_bytes()).hexdigest()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fleet" / "tools" / digest[:16]
 
 
 if __name__ == "__main__":

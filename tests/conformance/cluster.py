@@ -1,23 +1,17 @@
-"""A real Kubernetes API server on loopback: kube-apiserver and etcd, without nodes."""
+"""A client of a Kubernetes API server, as small as these tests need it."""
 
 import contextlib
-import secrets
-import socket
+import json
 import ssl
-import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import yaml
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-
-from fleet.sandbox.tls import ensure_server_tls, write_private
-from tests.conformance.binaries import binary
 
 READY_SECONDS = 120
 APPLY = "application/apply-patch+yaml"
@@ -81,7 +75,7 @@ class Cluster:
         if dry_run:
             query["dryRun"] = "All"
         answer = self._http.patch(
-            self._path(document.value),
+            self.path(document.value),
             params=query,
             content=document.text.encode(),
             headers={"Content-Type": APPLY},
@@ -90,24 +84,51 @@ class Cluster:
 
     def create(self, value: Mapping[str, Any], *, dry_run: bool = False) -> Any:
         """POST an object. Raises `RefusedError`."""
-        collection = self._path(value).rpartition("/")[0]
+        collection = self.path(value).rpartition("/")[0]
         query = {"fieldValidation": "Strict", **({"dryRun": "All"} if dry_run else {})}
         return self._answer(self._http.post(collection, params=query, json=value))
 
     def delete(self, value: Mapping[str, Any]) -> None:
         """Delete an object. Raises `RefusedError`."""
-        self._answer(self._http.delete(self._path(value)))
+        self.delete_at(self.path(value))
+
+    def delete_at(self, path: str) -> None:
+        """Delete an object, or all of a collection. Raises `RefusedError`."""
+        self._answer(self._http.delete(path))
+
+    def merge(self, path: str, change: Mapping[str, Any]) -> Any:
+        """Change fields of an object (JSON merge patch). Raises `RefusedError`."""
+        answer = self._http.patch(
+            path, content=json.dumps(change), headers={"Content-Type": "application/merge-patch+json"}
+        )
+        return self._answer(answer)
+
+    def evict(self, pod: Mapping[str, Any]) -> None:
+        """Ask for a pod to leave, as a drain does. Raises `RefusedError`: 429 when a budget forbids it."""
+        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": namespace},
+        }
+        path = f"/api/v1/namespaces/{namespace}/pods/{name}/eviction"
+        self._answer(self._http.post(path, json=body))
 
     def install(self, definitions: Sequence[Document]) -> None:
         """Apply CustomResourceDefinitions and wait until each is served."""
         for definition in definitions:
             self.apply(definition)
         for definition in definitions:
-            path = self._path(definition.value)
-            wait_until(lambda path=path: _established(self.get(path)), f"{definition.name} is not served")
+            path = self.path(definition.value)
+            wait_until(partial(self._established, path), f"{definition.name} is not served")
         self._paths.clear()
 
-    def _path(self, value: Mapping[str, Any]) -> str:
+    def _established(self, path: str) -> bool:
+        conditions = self.get(path).get("status", {}).get("conditions", ())
+        return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
+
+    def path(self, value: Mapping[str, Any]) -> str:
+        """Where an object lies. Raises `RefusedError` for a kind that the server does not know."""
         api, kind, metadata = value["apiVersion"], value["kind"], value["metadata"]
         root = f"/apis/{api}" if "/" in api else f"/api/{api}"
         if (api, kind) not in self._paths:
@@ -131,88 +152,10 @@ class Cluster:
         raise RefusedError(f"{answer.status_code}: {message}")
 
 
-def _established(definition: Mapping[str, Any]) -> bool:
-    conditions = definition.get("status", {}).get("conditions", ())
-    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
-
-
-def wait_until(holds: Any, otherwise: str) -> None:
+def wait_until(holds: Callable[[], bool], otherwise: str, *, seconds: float = READY_SECONDS) -> None:
     """Ask until it holds. Raises TimeoutError with `otherwise`."""
-    end = time.monotonic() + READY_SECONDS
+    end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:
             raise TimeoutError(otherwise)
         time.sleep(0.1)
-
-
-@contextlib.contextmanager
-def running_cluster(folder: Path) -> Iterator[Cluster]:
-    """An API server with an empty etcd, its files below `folder`, until the block ends."""
-    programs = {name: binary(name) for name in ("etcd", "kube-apiserver")}
-    etcd_port, peer_port, port = _free_ports(3)
-    tls = ensure_server_tls(folder / "tls")
-    token = secrets.token_urlsafe(32)
-    write_private(folder / "tokens.csv", f"{token},fleet,fleet,system:masters\n".encode())
-    write_private(folder / "service-accounts.key", _private_key())
-    with contextlib.ExitStack() as stack:
-        etcd_url = f"http://127.0.0.1:{etcd_port}"
-        etcd_log = stack.enter_context((folder / "etcd.log").open("wb"))
-        api_log = stack.enter_context((folder / "kube-apiserver.log").open("wb"))
-        commands = (
-            ([
-                programs["etcd"], "--data-dir", folder / "etcd", "--unsafe-no-fsync",
-                "--listen-client-urls", etcd_url, "--advertise-client-urls", etcd_url,
-                "--listen-peer-urls", f"http://127.0.0.1:{peer_port}",
-            ], etcd_log),
-            ([
-                programs["kube-apiserver"], f"--etcd-servers={etcd_url}",
-                "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", f"--secure-port={port}",
-                "--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.96.0.0/12",
-                f"--tls-cert-file={tls.cert_file}", f"--tls-private-key-file={tls.key_file}",
-                f"--token-auth-file={folder / 'tokens.csv'}", "--authorization-mode=RBAC",
-                "--anonymous-auth=false",
-                "--service-account-issuer=https://kubernetes.default.svc",
-                f"--service-account-key-file={folder / 'service-accounts.key'}",
-                f"--service-account-signing-key-file={folder / 'service-accounts.key'}",
-            ], api_log),
-        )  # fmt: skip
-        processes = []
-        for command, log in commands:
-            process = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log)
-            processes.append(process)
-            stack.callback(_stop, process)
-        cluster = Cluster(f"https://127.0.0.1:{port}", token, tls.ca_file)
-        stack.callback(cluster.close)
-
-        def up() -> bool:
-            if any(process.poll() is not None for process in processes):
-                raise RuntimeError((folder / "kube-apiserver.log").read_text()[-2000:])
-            return cluster.ready()
-
-        wait_until(up, "the API server did not become ready")
-        yield cluster
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-def _private_key() -> bytes:
-    key = rsa.generate_private_key(65537, 2048)
-    plain = serialization.NoEncryption()
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, plain
-    )

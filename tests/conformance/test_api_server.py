@@ -4,16 +4,16 @@ Flux's definitions are read from ../shared/contracts, which only a checkout of t
 these tests are skipped.
 """
 
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from fleet.render.tree import GUARDED, NAMESPACES, RenderedTree, render_site
 from tests.bench.generate_fleet import generate
-from tests.conformance.binaries import binary
-from tests.conformance.cluster import Cluster, Document, RefusedError, documents, running_cluster
+from tests.conformance.cluster import Cluster, Document, RefusedError, documents
+from tests.conformance.rendering import build, pods_of, rendered, write_tree
+from tests.conformance.running import running_cluster
 from tests.factory import ROOT, factory_inventory, load
 
 CRDS = ROOT.parent / "shared" / "contracts" / "crds"
@@ -39,17 +39,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 def trees() -> dict[str, RenderedTree]:
     return {site.name: render_site(site.spec) for site in factory_inventory().sites}
-
-
-def rendered(tree: RenderedTree) -> list[Document]:
-    """The objects of a tree, namespaces first; kustomize's own files are no objects of a cluster."""
-    found = [
-        document
-        for path, text in tree.files.items()
-        for document in documents(text)
-        if not document.value["apiVersion"].startswith("kustomize.config.k8s.io/")
-    ]
-    return sorted(found, key=lambda document: document.value["kind"] != "Namespace")
 
 
 def refusals(cluster: Cluster, found: Sequence[Document], *, dry_run: bool = False) -> list[str]:
@@ -105,12 +94,6 @@ def test_pod_security_refuses_what_asks_for_more(cluster: Cluster, namespace: st
         cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}, dry_run=True)
 
 
-def pods_of(found: Sequence[Document]) -> Iterator[tuple[str, Mapping]]:
-    for document in found:
-        if document.value["kind"] in ("Deployment", "StatefulSet", "DaemonSet", "Job"):
-            yield document.value["metadata"]["namespace"], document.value["spec"]["template"]
-
-
 def test_an_unknown_field_is_refused(cluster: Cluster) -> None:
     """The proof that the tests above can fail."""
     service = next(d for d in rendered(trees()["graz"]) if d.value["kind"] == "Service")
@@ -123,25 +106,16 @@ def test_an_unknown_field_is_refused(cluster: Cluster) -> None:
 def test_kustomize_builds_every_part(tmp_path: Path, site: str) -> None:
     """As Flux's kustomize-controller does; together the parts hold every object, each once."""
     tree = trees()[site]
-    for path, text in tree.files.items():
-        file = tmp_path / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+    write_tree(tree, tmp_path)
     entry = build(tmp_path / "clusters" / site)
     parts = [d.value["spec"]["path"] for d in entry if d.value["kind"] == "Kustomization"]
     built = [*entry, *(d for part in parts for d in build(tmp_path / part))]
     assert sorted(d.name for d in built) == sorted(d.name for d in rendered(tree))
 
 
-def build(folder: Path) -> list[Document]:
-    done = subprocess.run(
-        [binary("kustomize"), "build", folder], capture_output=True, text=True, check=False, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    return list(documents(done.stdout))
-
-
 def test_nothing_may_talk_in_a_guarded_namespace_unless_allowed(cluster: Cluster) -> None:
+    found = rendered(trees()["graz"])
+    assert refusals(cluster, [d for d in found if d.value["kind"] == "NetworkPolicy"]) == []
     for namespace in GUARDED:
         policies = cluster.get(f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies")["items"]
         assert any(p["spec"]["podSelector"] == {} and "egress" not in p["spec"] for p in policies), namespace
