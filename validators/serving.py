@@ -54,6 +54,24 @@ def _memory_fits_node(site: Site, _: Inventory) -> Iterator[Finding]:
             )
 
 
+def _nodes_for_replicas(site: Site, _: Inventory) -> Iterator[Finding]:
+    pools = site.spec.kubernetes.node_pools
+    replicas: dict[str, int] = {}
+    for name, deployment in site.spec.inference.items():
+        pool = pools.get(deployment.node_pool)
+        if pool is None or deployment.accelerator == "gpu" or deployment.memory_gib is not None:
+            continue
+        nodes = pool.autoscale.max_count if pool.autoscale else pool.count
+        total = replicas[deployment.node_pool] = replicas.get(deployment.node_pool, 0) + deployment.replicas
+        if total > nodes:
+            yield Finding(
+                ("inference", name, "replicas"),
+                f"{total} replicas on CPU are in the node pool {deployment.node_pool!r}, which has "
+                f"{nodes} {'nodes' if nodes > 1 else 'node'}: each takes half of one",
+                f"a pool of {total} nodes, fewer replicas, or 'memoryGib' for each",
+            )
+
+
 def _memory_holds_model(site: Site, inventory: Inventory) -> Iterator[Finding]:
     for name, deployment in site.spec.inference.items():
         model = inventory.models.get(deployment.model)
@@ -227,6 +245,12 @@ RULES = (
         summary="memory limits fit the node pool",
         source="facts 3.4 (28 of a D8s_v3's 32 GiB), gpu-facts 2.5 (14 of a D4s_v3's 16)",
         check_site=_memory_fits_node,
+    ),
+    Rule(
+        code="INF034",
+        summary="each replica on CPU has a node of its own",
+        source="templates/platform/inference: half a VM a replica (seen with Kubernetes' scheduler)",
+        check_site=_nodes_for_replicas,
     ),
     Rule(
         code="INF015",

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, floor
 
 from fleet import catalog
 from fleet.diagnostics.diagnostic import FleetError
@@ -220,6 +220,8 @@ def _memory(mib: int) -> str:
 def _inference_resources(spec: SiteSpec, deployment: InferenceDeployment) -> dict[str, str]:
     """Half of the node's processors and memory: a replica fits beside the node's own daemons.
 
+    With `memoryGib` that much memory, and of the processors the same share as of the memory.
+
     Where a node has several GPUs, half of the share of those that the replica takes: each GPU can have a pod.
     A VM of 32 GiB leaves about 28 GiB to pods (facts 3.4), so half is safe on every listed size.
     """
@@ -227,6 +229,11 @@ def _inference_resources(spec: SiteSpec, deployment: InferenceDeployment) -> dic
     size = catalog.vm_sizes().get(pool.vm_size) if pool else None
     vcpus, memory = (size.vcpus, size.memory_gib) if size else (2, 8)
     taken, present = (deployment.gpus, size.gpus) if deployment.gpus and size and size.gpus else (1, 1)
+    if deployment.memory_gib is not None:
+        return {
+            "cpu_request": _cpu(max(floor(1000 * vcpus * min(deployment.memory_gib / memory, 1)), 100)),
+            "memory": _memory(ceil(1024 * deployment.memory_gib)),
+        }
     return {
         "cpu_request": str(max(vcpus * taken // (2 * present), 1)),
         "memory": f"{max(memory * taken // (2 * present), 1)}Gi",

@@ -45,7 +45,6 @@ UNRENDERED = (
     "inference.*.queue",
     "inference.*.preemptible",
     "inference.*.maxOutputTokens",
-    "inference.*.memoryGib",
     "inference.*.gpuMemoryUtilization",
     "inference.*.gateway",
     "inference.*.warmup",

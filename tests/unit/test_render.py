@@ -107,6 +107,17 @@ def test_an_agents_resources_policies_and_callers_are_the_inventorys() -> None:
     assert sources == [{"kubernetes.io/metadata.name": name} for name in ("platform", "tools")]
 
 
+def test_a_replicas_memory_is_the_inventorys_where_it_says_one() -> None:
+    edits = {
+        "fleet.yaml": [("      contextTokens: 4096\n", "      contextTokens: 4096\n      memoryGib: 12.5\n")]
+    }
+    tree = render_site(spec_of("turin", edits=edits))  # a Standard_D8s_v3: 8 processors, 32 GiB
+    chat = next(d for d in by_kind(tree, "Deployment") if d["metadata"]["name"] == "chat")
+    resources = chat["spec"]["template"]["spec"]["containers"][0]["resources"]
+    assert resources["requests"] == {"cpu": "3125m", "memory": "12800Mi"}
+    assert resources["limits"]["memory"] == "12800Mi"
+
+
 def test_flux_looks_as_often_as_the_inventory_says() -> None:
     edits = {"fleet.yaml": [("delivery: {registry:", "delivery: {intervalMinutes: 15, registry:")]}
     tree = render_site(spec_of("graz", edits=edits))

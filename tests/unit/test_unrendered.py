@@ -24,7 +24,7 @@ ACTED_ON = (
     "delivery.registry", "delivery.repository", "delivery.intervalMinutes", "registry.host",
     "inference.*.model", "inference.*.precision", "inference.*.contextTokens", "inference.*.replicas",
     "inference.*.gpus", "inference.*.nodePool", "inference.*.image", "inference.*.slo.concurrentSessions",
-    "inference.*.runtime", "inference.*.accelerator",
+    "inference.*.runtime", "inference.*.accelerator", "inference.*.memoryGib",
     "agents.*.image", "agents.*.framework", "agents.*.replicas", "agents.*.nodePool", "agents.*.inference",
     "agents.*.tools", "agents.*.apiKey", "agents.*.policies", "agents.*.resources", "agents.*.callers",
     "tools.*.image", "tools.*.replicas", "tools.*.nodePool", "tools.*.allowedDestinations",

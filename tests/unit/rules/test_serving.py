@@ -106,6 +106,18 @@ def fallback(chat: str, write: str = "none", privacy: str = "restricted") -> Edi
 WINDOWS = (CPU_POOL, CPU_POOL.replace("}", ", os: windows}"))
 
 CASES = {
+    "INF034": Cases(
+        fires=[
+            Case(turin("replicas: 2"), "sites/turin.yaml:1 2 replicas on CPU are in the node pool 'inference', which has 1 node"),
+            Case({FLEET: [(CPU_POOL, "inference: {vmSize: Standard_D8s_v3, count: 2}")], **turin("replicas: 3")},
+                 "sites/turin.yaml:1 3 replicas on CPU are in the node pool 'inference', which has 2 nodes"),
+        ],
+        near=[
+            {FLEET: [(CPU_POOL, "inference: {vmSize: Standard_D8s_v3, count: 2}")], **turin("replicas: 2")},
+            {FLEET: [(CPU_POOL, "inference: {vmSize: Standard_D8s_v3, count: 1, autoscale: {minCount: 1, maxCount: 2}}")], **turin("replicas: 2")},
+            turin("replicas: 2, memoryGib: 13"),
+        ],
+    ),
     "INF007": Cases(
         fires=[
             Case(turin("modality: embedding"), "sites/turin.yaml:1 foundry-local does not serve embedding", help="'runtime: vllm', or one of chat, speech"),
