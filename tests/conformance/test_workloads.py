@@ -185,8 +185,10 @@ def test_each_gpu_of_a_node_can_serve_a_replica(cluster: Cluster, tmp_path: Path
 
 def test_each_replica_on_cpu_takes_a_node_of_its_own(cluster: Cluster, tmp_path: Path) -> None:
     """Half of a node is more than half of what its pods get: a second replica waits for a second node."""
-    two = [("slo: {p95Ms: 20000", "replicas: 2\n      slo: {p95Ms: 20000")]
-    with deployed(cluster, example("turin", {FLEET: two}), tmp_path, apply=False) as site:
+    turin = example("turin")
+    two = turin.inference["chat"].model_copy(update={"replicas": 2})  # INF034 would say so
+    spec = turin.model_copy(update={"inference": {"chat": two}})
+    with deployed(cluster, spec, tmp_path, apply=False) as site:
         for part in site.parts:
             site.apply_part(part)
         site.wait(lambda: set(site.unschedulable()) == {"chat"}, "the scheduler found a node for it")
