@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fleet.adapters.azure_listing import read_azure
-from fleet.app.azure_reading import shown
-from fleet.app.import_azure import UNTOLD, AzureImport, Compared, Drafted, import_azure
+from fleet.app.azure_import.drafts import UNTOLD, AzureImport, Compared, Drafted, import_azure
+from fleet.app.azure_import.reading import shown
 from fleet.app.site_draft import problem
 from fleet.cli import exits
 from fleet.cli.author_commands import Files, usable, verdict, write

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from fleet.adapters.inventory_files import read_inventory
-from fleet.app.import_azure import UNTOLD
+from fleet.app.azure_import.drafts import UNTOLD
 from fleet.cli import exits
 from fleet.cli.inventory_commands import valid_inventory
 from fleet.cli.main import main

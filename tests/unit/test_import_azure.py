@@ -13,8 +13,8 @@ import pytest
 from fleet.adapters.arm_client import ArmClient, ArmError, RetryPolicy
 from fleet.adapters.azure_cli import AzureCliToken
 from fleet.adapters.azure_listing import read_azure
-from fleet.app.azure_body import Body
-from fleet.app.import_azure import AzureImport, import_azure
+from fleet.app.azure_import.body import Body
+from fleet.app.azure_import.drafts import AzureImport, import_azure
 from fleet.cli import exits
 from fleet.cli.main import main
 from fleet.diagnostics.diagnostic import FleetError

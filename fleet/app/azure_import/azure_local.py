@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network
 from typing import Any
 
-from fleet.app.azure_body import Body
-from fleet.app.azure_reading import FLEETS_TAGS, Teller, only, shown
+from fleet.app.azure_import.body import Body
+from fleet.app.azure_import.reading import FLEETS_TAGS, Teller, only, shown
 from fleet.inventory.source import Path
 
 

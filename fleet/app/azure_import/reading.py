@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from fleet.app.azure_body import Body
+from fleet.app.azure_import.body import Body
 from fleet.app.site_draft import wrong_value
 from fleet.inventory.schema import Schema, child, schema
 from fleet.inventory.secret_shapes import secret_shape

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fleet.app.azure_aks_reading import CONNECTED, INSTANCE, read_aks
-from fleet.app.azure_differences import agrees, at, differing, leaves, remainder
-from fleet.app.azure_local_reading import read_azure_local
-from fleet.app.azure_reading import Reading, Teller, dotted, shown
+from fleet.app.azure_import.aks import CONNECTED, INSTANCE, read_aks
+from fleet.app.azure_import.azure_local import read_azure_local
+from fleet.app.azure_import.differences import agrees, at, differing, leaves, remainder
+from fleet.app.azure_import.reading import Reading, Teller, dotted, shown
 from fleet.app.init import REPLACE
 from fleet.app.site_draft import fitted, inherited, with_checks, wrong_value
 from fleet.diagnostics.diagnostic import Span

@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fleet import catalog
-from fleet.app.azure_body import Body
-from fleet.app.azure_reading import Teller, dotted, of, shown
+from fleet.app.azure_import.body import Body
+from fleet.app.azure_import.reading import Teller, dotted, of, shown
 from fleet.inventory.source import Path
 from fleet.ports.azure import JsonObject
 
