@@ -33,7 +33,14 @@ listed here is an error. Generated from the code by `docs/generate.py`.
 
 Four layers are laid over each other, the later over the earlier: `defaults` of the fleet, the `profile`
 that the site names, the `defaults` of its ring, the site's own file. Mappings merge key by key, lists
-and scalars are replaced, and `null` takes an inherited key away. `fleet show SITE --provenance` says for
+and scalars are replaced, and `null` takes an inherited key away. Then `${site}` in any text is made the
+site's name, so that names that follow a pattern are said once for all sites:
+
+    defaults:
+      azure: {resourceGroup: "rg-fleet-${site}"}
+      azureLocal: {clusterName: "${site}-hci", customLocation: "${site}-location", keyVault: "kv-fleet-${site}"}
+
+A name must fit where it goes: a cluster's has 15 characters, a key vault's 24. `fleet show SITE --provenance` says for
 each value which layer, file and line it comes from.
 
 ## How YAML is read

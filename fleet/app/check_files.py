@@ -3,17 +3,19 @@
 It finds what `fleet.app.validate.report` finds, and holds one resolved site at a time.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from fleet.diagnostics.diagnostic import Diagnostic, Span, has_errors, merged
 from fleet.diagnostics.suppress import Report, suppress
-from fleet.inventory.inventory import Inventory, WatchedInventory, line_at, span_at
+from fleet.inventory.inventory import Inventory, Site, WatchedInventory, line_at, span_at
 from fleet.inventory.load import Fleet, load_fleet, load_inventory, load_site, second_file, site_layers
-from fleet.inventory.rule import Facts, Finding, FleetFacts, Rule
+from fleet.inventory.rule import Fact, Facts, Finding, FleetFacts, Rule, all_ran, attempt
 from fleet.inventory.source import SourceFile, YamlError
+
+T = TypeVar("T")
 
 Identity = tuple[Span, str, str]
 """`Diagnostic.sort_key`: findings of which only one is shown."""
@@ -94,6 +96,8 @@ class _Run:
             if rule.across is not None
         }
         self.across = tuple(first.values())
+        self.untold: set[str] = set()
+        """Codes of rules in `across` that could not ask every site."""
         self.files = {file.key: file for file in sorted(files, key=lambda file: file.path)}
         self.head = fleet.inventory((), 0, ())
         self.shape: list[Diagnostic] = []
@@ -141,15 +145,31 @@ class _Run:
             seen = self.watched()
             known = site.name in self.sites  # what a second file says is not checked
             of_site, across = ((), ()) if known else (self.of_site, self.across)
-            found = tuple(item for rule in of_site for item in rule.of_site(site, seen))
-            facts = {rule.code: told for rule in across if (told := rule.facts_of(site, seen))}
+            found = [item for rule in of_site for item in rule.of_site(site, seen)]
+            facts: dict[str, Sequence[Fact]] = {}
+            for rule in across:
+                told, error = attempt(rule.facts_of, site, seen)
+                if error is not None:
+                    found += self._untold(rule, site, error)
+                elif told:
+                    facts[rule.code] = told
             spec = site.spec
-            result = SiteResult(spec.name, spec.profile, spec.ring, loaded.found, found, facts, suppresses)
-            if known or seen.looked:
+            result = SiteResult(
+                spec.name, spec.profile, spec.ring, loaded.found, tuple(found), facts, suppresses
+            )
+            # The failure of a rule may depend on more than what is kept says: it is tried again each time.
+            if known or seen.looked or not all_ran(found):
                 return result
         if self.results is not None:
             self.results.put(file, source, result)
         return result
+
+    def _untold(self, asked: Rule, site: Site, error: Exception) -> Iterator[Diagnostic]:
+        """RUL001 for each rule that asks the same of a site as this one."""
+        self.untold.add(asked.code)
+        for rule in self.rules:
+            if self.told_as.get(rule.code) == asked.code:
+                yield rule.failed_at(site, error)
 
     def all_together(self) -> None:
         """What rules found in each site, and what they find across them."""
@@ -164,16 +184,31 @@ class _Run:
             if rule.across is not None:
                 code = self.told_as[rule.code]
                 rows = [(name, fact) for name, facts in told if code in facts for fact in facts[code]]
-                seen = FleetFacts(rows, self.head.rings, rings, self.head.raw, complete)
-                for finding in rule.across.join(seen):
+                all_told = complete and code not in self.untold
+                seen = FleetFacts(rows, self.head.rings, rings, self.head.raw, all_told)
+                for finding, item in self._all_placed(rule, rule.across.join, seen):
                     files = [
                         self.sites[name] for name in (finding.site, *finding.others) if name in self.sites
                     ]
-                    self._note(self.found, [self._placed(rule, finding)], *files)
+                    self._note(self.found, [item], *files)
             if rule.check_fleet is not None:
                 # Nobody says which sites such a finding depends on: all of them.
-                for finding in rule.check_fleet(inventory):
-                    self._note(self.found, [self._placed(rule, finding)], *self.read)
+                for _, item in self._all_placed(rule, rule.check_fleet, inventory):
+                    self._note(self.found, [item], *self.read)
+
+    def _all_placed(
+        self, rule: Rule, find: Callable[[T], Iterable[Finding]], seen: T
+    ) -> list[tuple[Finding, Diagnostic]]:
+        """Findings across sites at their places; RUL001, in `fleet.yaml`, is noted where the rule raises."""
+
+        def placed() -> Iterator[tuple[Finding, Diagnostic]]:
+            for finding in find(seen):
+                yield finding, self._placed(rule, finding)
+
+        found, error = attempt(placed)
+        if error is not None:
+            self._note(self.found, [rule.failed(self.head, error)])
+        return found
 
     def _placed(self, rule: Rule, finding: Finding) -> Diagnostic:
         """A finding across sites at its place; only now is the file of its site read."""
@@ -227,5 +262,5 @@ def check_files(
         if run.read[key].suppresses and isinstance(source := run.files[key].read(), SourceFile):
             sources.append(source)
     known = {rule.code for rule in rules}.union(d.code for d in found)
-    report = suppress(merged(found), sources, known, complete=not has_errors(shape))
+    report = suppress(merged(found), sources, known, complete=not has_errors(shape) and all_ran(found))
     return Checked(report, run.read, run.sites, run.about, fleet)

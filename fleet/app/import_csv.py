@@ -296,7 +296,7 @@ class _Rows:
                 [(node["name"], IPv4Address(node["ip"])) for node in values.get(NODES, ())],
                 [IPv4Address(address) for address in values.get(DNS, ())],
             )  # fmt: skip
-            below = inherited(self.fleet.raw, ring, profile)
+            below = inherited(self.fleet.raw, ring, profile, name)
             draft = draft_site(request, below)
             document, assumed = draft.values, draft.assumed
             self.networks += request_claims(request, below)

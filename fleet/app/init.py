@@ -142,7 +142,7 @@ def first_fleet(answers: Mapping[str, str]) -> dict[str, str]:
         management=IPv4Network(values["management"]),
         kubernetes=IPv4Network(values["kubernetes"]),
     )
-    draft = draft_site(request, inherited(raw, request.ring, request.profile))
+    draft = draft_site(request, inherited(raw, request.ring, request.profile, request.name))
     assumed = list(draft.assumed)
     for key, network in (("management", "management network"), ("kubernetes", "Kubernetes network")):
         if key not in answers:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from fleet import catalog
 from fleet.diagnostics.diagnostic import FleetError
 from fleet.inventory.inventory import Inventory
-from fleet.inventory.layers import overlay
+from fleet.inventory.layers import holding_site, named, overlay
 from fleet.inventory.shape import did_you_mean, shape_diagnostics
 from fleet.inventory.source import Path, SourceFile
 from fleet.model.site import SiteSpec
@@ -77,8 +77,8 @@ def wrong_value(path: Path, value: Any) -> tuple[str, str | None] | None:
     return None
 
 
-def inherited(raw: Mapping[str, Any], ring: str, profile: str | None) -> dict[str, Any]:
-    """What a site of this ring and profile has before its own file: `raw` is `fleet.yaml` as values.
+def inherited(raw: Mapping[str, Any], ring: str, profile: str | None, site: str) -> dict[str, Any]:
+    """What the site of this name, ring and profile has before its own file: `raw` is `fleet.yaml` as values.
 
     Raises `FleetError` (NEW003) when there is no such ring or profile, with the nearest name.
     """
@@ -92,7 +92,8 @@ def inherited(raw: Mapping[str, Any], ring: str, profile: str | None) -> dict[st
     merged: dict[str, Any] = {}
     for layer in layers:
         merged = overlay(merged, layer or {})
-    return merged
+    filled: dict[str, Any] = named(merged, site, holding_site(merged))
+    return filled
 
 
 def draft_site(request: SiteRequest, below: Mapping[str, Any]) -> Draft:
@@ -277,8 +278,11 @@ def _azure_local(
         assumed.append(f"the witness is the storage account {account}")
     local["customLocation"] = fitted("", name, 63, "-location")
     local["keyVault"] = fitted("kv-fleet-", name, 24)
-    assumed.append(f"the key vault's name {local['keyVault']} is free in all of Azure")
-    return local
+    vault = _at(below, "azureLocal", "keyVault") or local["keyVault"]
+    assumed.append(f"the key vault's name {vault} is free in all of Azure")
+    # A fleet may have a pattern for these: `clusterName: ${site}-hci`.
+    patterns = ("clusterName", "namingPrefix", "customLocation", "keyVault")
+    return {k: v for k, v in local.items() if k not in patterns or not _at(below, "azureLocal", k)}
 
 
 def _kubernetes(request: SiteRequest, below: Mapping[str, Any], dns: list[str] | None) -> dict[str, Any]:
@@ -295,8 +299,9 @@ def _kubernetes(request: SiteRequest, below: Mapping[str, Any], dns: list[str] |
     else:
         raise _no_room(network, need + LOAD_BALANCER[-1], "the Kubernetes pool and a load balancer")
     start, end = found
+    own = {} if _at(below, "kubernetes", "name") else {"name": fitted("", request.name, 63, "-aks")}
     return {
-        "name": fitted("", request.name, 63, "-aks"),
+        **own,
         "controlPlane": {"vip": str(start)},
         "network": {
             "cidr": str(network),

@@ -5,14 +5,14 @@ from collections.abc import Iterable, Sequence
 from fleet.diagnostics.diagnostic import Diagnostic, has_errors, merged
 from fleet.diagnostics.suppress import Report, suppress
 from fleet.inventory.inventory import Inventory
-from fleet.inventory.rule import Rule, check
+from fleet.inventory.rule import Rule, all_ran, check
 
 
 def report(inventory: Inventory | None, shape: Iterable[Diagnostic], rules: Sequence[Rule]) -> Report:
     """Every finding about the fleet's shape and by its rules, each once, in the order of the files.
 
     Those that a comment suppresses stand apart. Nothing is called an unused suppression while the
-    shape has errors: what it would suppress may come from what could not be checked.
+    shape has errors or a rule failed: what it would suppress may come from what could not be checked.
     """
     shape = tuple(shape)
     if inventory is None:
@@ -20,7 +20,7 @@ def report(inventory: Inventory | None, shape: Iterable[Diagnostic], rules: Sequ
     found = [*shape, *check(inventory, rules)]
     files = (inventory.file, *(site.layers[-1].file for site in inventory.sites))
     known = {rule.code for rule in rules}.union(d.code for d in found)
-    return suppress(merged(found), files, known, complete=not has_errors(shape))
+    return suppress(merged(found), files, known, complete=not has_errors(shape) and all_ran(found))
 
 
 def validate(

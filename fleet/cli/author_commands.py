@@ -220,7 +220,7 @@ def run_site_add(
         [IPv4Address(_address("--dns", address)) for address in dns],
         dict(_pairs("--label", labels, "country=at")),
     )
-    below = inherited(inventory.raw, ring, profile)
+    below = inherited(inventory.raw, ring, profile, name)
     for pair in overlaps([*claims(inventory), *request_claims(request, below)]):
         new = next((claim for claim in pair if claim.site == name), None)
         if new is not None:

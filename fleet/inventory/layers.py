@@ -1,9 +1,10 @@
 """Laying site values over each other: defaults, profile, ring, site.
 
-Mappings merge key by key, everything else replaces, and `null` takes an inherited key away.
+Mappings merge key by key, everything else replaces, and `null` takes an inherited key away. Then `${site}`
+is made the site's name.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +63,46 @@ def _without_nulls(value: dict[str, Any]) -> dict[str, Any]:
             else:
                 result[key] = kept
     return result
+
+
+SITE = "${site}"
+"""Stands for the site's own name in any text of a layer: `keyVault: kv-fleet-${site}`."""
+
+
+def named(value: Any, name: str, holding: Collection[int]) -> Any:
+    """`value` with `${site}` made `name`; what is not in `holding` (see `holding_site`) is not copied."""
+    if isinstance(value, str):
+        return value.replace(SITE, name) if SITE in value else value
+    if id(value) not in holding:
+        return value
+    if isinstance(value, dict):
+        return {key: named(item, name, holding) for key, item in value.items()}
+    return [named(item, name, holding) for item in value]
+
+
+def without_site(value: Any, holding: Collection[int]) -> Any:
+    """`value` without the texts that hold `${site}`."""
+    if id(value) not in holding:
+        return value
+    if isinstance(value, dict):
+        return {k: without_site(item, holding) for k, item in value.items() if not _names_site(item)}
+    return [without_site(item, holding) for item in value if not _names_site(item)]
+
+
+def _names_site(value: Any) -> bool:
+    return isinstance(value, str) and SITE in value
+
+
+def holding_site(value: Any) -> set[int]:
+    """The ids of the mappings and sequences in `value`, and its own, that hold `${site}` at any depth."""
+    found: set[int] = set()
+    if isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            inner = holding_site(item)
+            found |= inner
+            if inner or _names_site(item):
+                found.add(id(value))
+    return found
 
 
 def _holds(data: Any, path: Path) -> bool:

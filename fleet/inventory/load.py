@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from fleet.catalog import built_in_models
 from fleet.diagnostics.diagnostic import Diagnostic
 from fleet.inventory.inventory import Inventory, Site
-from fleet.inventory.layers import Layer, overlay, owner
+from fleet.inventory.layers import SITE, Layer, holding_site, named, overlay, owner, without_site
 from fleet.inventory.shape import did_you_mean, shape_diagnostics
 from fleet.inventory.source import Path, SourceFile, YamlError
 from fleet.model.base import SharedValues
@@ -30,6 +30,7 @@ class Fleet:
         self.models = {**built_in_models(), **model.models}
         self.shared = SharedValues()
         self._bases: dict[tuple[str | None, str], dict[str, Any]] = {}
+        self._holding: dict[tuple[str | None, str], set[int]] = {}
 
     def stack(self, profile: str | None, ring: str) -> tuple[Layer, ...]:
         """The shared layers of a site, lowest first; without those that do not exist."""
@@ -46,6 +47,14 @@ class Fleet:
             self.shared.add(merged)
             self._bases[key] = merged
         return self._bases[key]
+
+    def base_of(self, name: str, profile: str | None, ring: str) -> dict[str, Any]:
+        """What the site `name` inherits: `base`, with `${site}` made its name. Not to be changed."""
+        base, key = self.base(profile, ring), (profile, ring)
+        if key not in self._holding:
+            self._holding[key] = holding_site(base)
+        filled: dict[str, Any] = named(base, name, self._holding[key])
+        return filled
 
     def inventory(self, sites: Iterable[Site], site_files: int, used_rings: Iterable[str]) -> Inventory:
         """The inventory of `sites`, whatever their order."""
@@ -168,8 +177,10 @@ def _check_layer(layer: Layer, found: list[Diagnostic]) -> None:
                     "move it there",
                 )
             )
+    # Whether a name that is made of a site's has its shape is told at the site.
+    data = without_site(layer.data, holding_site(layer.data))
     try:
-        SiteSpec.model_validate(overlay({}, layer.data))
+        SiteSpec.model_validate(overlay({}, data))
     except ValidationError as error:
         found += shape_diagnostics(
             SiteSpec, error, lambda path, key: (layer.file, (*layer.at, *path)), ignore_missing=True
@@ -182,12 +193,12 @@ def load_site(fleet: Fleet, file: SourceFile) -> LoadedSite:
     raw = _read(file, found)
     if raw is None:
         return LoadedSite(None, None, tuple(found))
-    named = str(raw.get("ring"))
+    ring = str(raw.get("ring"))
     header = _validate(SiteHeader, {key: raw[key] for key in _HEADER_KEYS if key in raw}, file, found)
     own = {key: value for key, value in raw.items() if key not in _KIND}
     if header is None:
         _check_layer(Layer("site ?", file, (), own), found)
-        return LoadedSite(None, named, tuple(found))
+        return LoadedSite(None, ring, tuple(found))
 
     usable = True
     if header.profile is not None and f"profile {header.profile}" not in fleet.layers:
@@ -203,7 +214,9 @@ def load_site(fleet: Fleet, file: SourceFile) -> LoadedSite:
         found.append(_at(file, ("ring",), "INV016", message, did_you_mean(header.ring, known)))
 
     layers = (*fleet.stack(header.profile, header.ring), Layer(f"site {header.name}", file, (), own))
-    merged = overlay(fleet.base(header.profile, header.ring), own)
+    if SITE in file.text:
+        own = named(own, header.name, holding_site(own))
+    merged = overlay(fleet.base_of(header.name, header.profile, header.ring), own)
     try:
         spec = SiteSpec.model_validate(merged, context=fleet.shared)
     except ValidationError as error:
@@ -215,8 +228,8 @@ def load_site(fleet: Fleet, file: SourceFile) -> LoadedSite:
             return (layer.file, (*layer.at, *path)) if layer else (file, path)
 
         found += [replace(d, sites=(header.name,)) for d in shape_diagnostics(SiteSpec, error, place)]
-        return LoadedSite(None, named, tuple(found))
-    return LoadedSite(Site(spec, layers) if usable else None, named, tuple(found))
+        return LoadedSite(None, ring, tuple(found))
+    return LoadedSite(Site(spec, layers) if usable else None, ring, tuple(found))
 
 
 def site_layers(

@@ -1,14 +1,17 @@
 """What a rule is: a small function with a stable code. The rules themselves are in `validators/`."""
 
 import importlib.metadata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-from fleet.diagnostics.diagnostic import Diagnostic, Severity
+from fleet.diagnostics.diagnostic import Diagnostic, FleetError, Severity, Span
 from fleet.inventory.inventory import Inventory, Site
 from fleet.inventory.source import Path
 from fleet.model.fleet import Ring
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 ENTRY_POINTS = "fleet.rules"
 """The entry point group that names sequences of rules: ours, and an organisation's own."""
@@ -16,6 +19,9 @@ ENTRY_POINTS = "fleet.rules"
 Fact = tuple[Any, ...]
 """Something that a site tells, as a flat tuple of text and whole numbers: facts are kept between runs.
 Anything else is refused. A path stands at the end, step by step: `first, last, *path = fact`."""
+
+FAILED = "RUL001"
+"""The code of a rule's own failure: an exception where findings or facts were expected."""
 
 Facts = Mapping[str, Sequence[Fact]]
 """By the code of their rule, what a site told."""
@@ -78,6 +84,9 @@ class Rule:
     `check_site` may look at other sites through the inventory it is given; that site is then checked in every
     run, and every site is loaded for it. A `check_fleet` runs in every run, and looking at `inventory.sites`
     loads them all: seconds in a large fleet. `across` is the way without that.
+
+    A rule that raises is mistaken, and costs nobody the other findings: `RUL001` stands where it could not
+    be evaluated, beside what it had found before. A `FleetError`, which is an expected failure, passes.
     """
 
     code: str
@@ -99,13 +108,17 @@ class Rule:
         return next((name for name in names if name not in ("", "fleet")), "fleet")
 
     def of_site(self, site: Site, inventory: Inventory) -> list[Diagnostic]:
-        """What `check_site` finds at one site."""
+        """What `check_site` finds at one site, and RUL001 where it raises."""
         if self.check_site is None:
             return []
-        return [
-            site.diagnostic(self.code, self.severity, f.message, f.path, f.help, redact=f.redact)
-            for f in self.check_site(site, inventory)
-        ]
+        found, error = attempt(self._of_site, self.check_site, site, inventory)
+        return found if error is None else [*found, self.failed_at(site, error)]
+
+    def _of_site(
+        self, find: Callable[[Site, Inventory], Iterable[Finding]], site: Site, inventory: Inventory
+    ) -> Iterator[Diagnostic]:
+        for f in find(site, inventory):
+            yield site.diagnostic(self.code, self.severity, f.message, f.path, f.help, redact=f.redact)
 
     def facts_of(self, site: Site, inventory: Inventory) -> tuple[Fact, ...]:
         """What one site tells the rule's join. Raises TypeError for a fact that can't be kept."""
@@ -122,6 +135,44 @@ class Rule:
         span = inventory.file.locate(finding.path)
         line = None if finding.redact else inventory.file.line(span.line)
         return Diagnostic(self.code, self.severity, finding.message, span, finding.help, line)
+
+    def failed_at(self, site: Site, error: Exception) -> Diagnostic:
+        """RUL001: the rule can't be evaluated at a site; shown at the start of the site's file."""
+        return self._failed(site.layers[-1].file.start, error, (site.name,))
+
+    def failed(self, inventory: Inventory, error: Exception) -> Diagnostic:
+        """RUL001: the rule can't be evaluated across the sites; shown at the start of `fleet.yaml`."""
+        return self._failed(inventory.file.start, error, ())
+
+    def _failed(self, span: Span, error: Exception, sites: tuple[str, ...]) -> Diagnostic:
+        # One line, and not the traceback, which is of no use to whoever wrote the inventory.
+        what = ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split()))))
+        message = f"the rule {self.code} could not be evaluated here: {what}"
+        help_text = f"this is a mistake of the rule, please report it; the rule is from {self.package}"
+        return Diagnostic(FAILED, "error", message, span, help_text, None, sites)
+
+
+def attempt(
+    find: Callable[P, Iterable[T]], *args: P.args, **kwargs: P.kwargs
+) -> tuple[list[T], Exception | None]:
+    """What a rule's function gives, and the exception that ended it early, if one did.
+
+    A `FleetError` passes, and so does what ends the process (KeyboardInterrupt, SystemExit).
+    """
+    given: list[T] = []
+    try:
+        for item in find(*args, **kwargs):
+            given.append(item)  # one by one: what came before an exception stays
+    except FleetError:
+        raise
+    except Exception as error:
+        return given, error
+    return given, None
+
+
+def all_ran(found: Iterable[Diagnostic]) -> bool:
+    """Whether every rule that gave these findings could be evaluated everywhere."""
+    return all(item.code != FAILED for item in found)
 
 
 _PLAIN = frozenset({str, int})
@@ -149,20 +200,35 @@ def check(inventory: Inventory, rules: Sequence[Rule]) -> list[Diagnostic]:
     """What the rules find, in no particular order."""
     found: list[Diagnostic] = []
     for rule in rules:
+        rows: list[tuple[str, Fact]] = []
+        complete = len(inventory.sites) == inventory.site_files
         for site in inventory.sites:
             found += rule.of_site(site, inventory)
-        rows = [(site.name, fact) for site in inventory.sites for fact in rule.facts_of(site, inventory)]
-        complete = len(inventory.sites) == inventory.site_files
+            told, error = attempt(rule.facts_of, site, inventory)
+            rows += [(site.name, fact) for fact in told]
+            if error is not None:
+                found.append(rule.failed_at(site, error))
+                complete = False
         facts = FleetFacts(rows, inventory.rings, inventory.used_rings, inventory.raw, complete)
-        for f in (
-            *(rule.across.join(facts) if rule.across is not None else ()),
-            *(rule.check_fleet(inventory) if rule.check_fleet is not None else ()),
-        ):
-            owner = inventory.site(f.site) if f.site is not None else None
-            if owner is None:
-                found.append(rule.in_fleet_file(inventory, f))
-            else:
-                found.append(
-                    owner.diagnostic(rule.code, rule.severity, f.message, f.path, f.help, redact=f.redact)
-                )
+        of_fleet: list[tuple[list[Diagnostic], Exception | None]] = []
+        if rule.across is not None:
+            of_fleet.append(attempt(_placed, rule, inventory, rule.across.join, facts))
+        if rule.check_fleet is not None:
+            of_fleet.append(attempt(_placed, rule, inventory, rule.check_fleet, inventory))
+        for placed, error in of_fleet:
+            found += placed
+            if error is not None:
+                found.append(rule.failed(inventory, error))
     return found
+
+
+def _placed(
+    rule: Rule, inventory: Inventory, find: Callable[[T], Iterable[Finding]], seen: T
+) -> Iterator[Diagnostic]:
+    """Findings about the fleet, each in the file that it is in."""
+    for f in find(seen):
+        owner = inventory.site(f.site) if f.site is not None else None
+        if owner is None:
+            yield rule.in_fleet_file(inventory, f)
+        else:
+            yield owner.diagnostic(rule.code, rule.severity, f.message, f.path, f.help, redact=f.redact)

@@ -25,6 +25,7 @@ LAYER = "Layer"
 _BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _ADDRESS = rf"{_BYTE}(\.{_BYTE}){{3}}"
 _PATTERNS = {"ipv4": f"^{_ADDRESS}$", "ipv4network": f"^{_ADDRESS}/(3[0-2]|[12]?[0-9])$"}
+_SITE = r"\$\{site\}"  # a name yet to be made of it is not looked at
 _SHARED_LAYER = "Fields of a site; what they leave out may stand in another layer."
 
 
@@ -98,6 +99,8 @@ class _Definitions:
                     continue
                 case "description":
                     made[key] = " ".join(value.split())
+                case "pattern" if layer:
+                    made[key] = f"({value})|{_SITE}"
                 case "format" if value in _PATTERNS:
                     made["pattern"] = _PATTERNS[value]
                 case "$ref":

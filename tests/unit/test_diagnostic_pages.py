@@ -19,7 +19,7 @@ KNOWN = explanations(tuple(RULES.values()))
 PAGES = {code: known.page for code, known in KNOWN.items() if known.page is not None}
 # What is wrong with these files can't be said in an example of YAML. (POL pages have examples in Rego:
 # tests/unit/test_rego.py tries them.)
-WITHOUT_EXAMPLE = {"INV001", "INV002", "INV003", "INV004", *NEED_MORE_SITES} | {
+WITHOUT_EXAMPLE = {"INV001", "INV002", "INV003", "INV004", "RUL001", *NEED_MORE_SITES} | {
     code for code in PAGES if code[:3] == "POL"
 }
 # An example is laid over the example fleet's file as a layer is, or appended to it as text.

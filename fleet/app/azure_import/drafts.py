@@ -275,12 +275,12 @@ def _with_registry(reading: Reading, context: Mapping[str, Any]) -> dict[str, An
 
 def _drafted(name: str, reading: Reading, fleet: Inventory) -> Drafted:
     ring, checks = _ring(reading, fleet)
-    profile, fits = _profile(reading, fleet, ring)
+    profile, fits = _profile(reading, fleet, ring, name)
     if fits:
         checks.append(fits)
     if name != reading.tags.get("site") and name != reading.cluster:
         checks.append(f"{name} is a good name for the site of the cluster {shown(reading.cluster)}")
-    below = inherited(fleet.raw, ring, profile)
+    below = inherited(fleet.raw, ring, profile, name)
     told = _with_registry(reading, below)
     for path, value in leaves(_guesses(reading)):
         if at(below, path) is None and at(told, path) is None:
@@ -333,13 +333,13 @@ def _ring(reading: Reading, fleet: Inventory) -> tuple[str, list[str]]:
     return rings[-1], [f"{rings[-1]}, the last ring, is the right one: Azure does not tell it"]
 
 
-def _profile(reading: Reading, fleet: Inventory, ring: str) -> tuple[str | None, str | None]:
+def _profile(reading: Reading, fleet: Inventory, ring: str, site: str) -> tuple[str | None, str | None]:
     """The profile with which the site's file says least; none where no profile says what Azure says."""
     profiles: Mapping[str, Any] = fleet.raw.get("profiles") or {}
     site_schema = schema("site")
     ranked = []
     for order, name in enumerate([None, *profiles]):
-        below = inherited(fleet.raw, ring, name)
+        below = inherited(fleet.raw, ring, name, site)
         told = _with_registry(reading, below)
         own = profiles.get(name) or {} if name else {}
         same = sum(

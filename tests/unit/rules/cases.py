@@ -112,7 +112,7 @@ def assert_near_miss(code: str, edits: Edits, fields_that_fire: Collection[Field
     assert related, f"no case of {code} that fires changes one of {sorted(map(str, fields))}"
     inventory, found = load(factory_files(edits), _rules())
     assert inventory is not None, places(found)
-    wrong = [d for d in found if d.code == code or d.code.startswith(("INV", "SUP"))]
+    wrong = [d for d in found if d.code == code or d.code.startswith(("INV", "SUP", "RUL"))]
     assert not wrong, places(wrong)
 
 

@@ -109,7 +109,7 @@ CASES = {
     "NET016": Cases(
         fires=[Case(proxy("http://10.244.0.9:8080"), "fleet.yaml:{proxy: {} the proxy 10.244.0.9 is inside the cluster's pod network 10.244.0.0/16"),
                Case(proxy("http://10.111.255.255:8080"), "fleet.yaml:{proxy: {} the proxy 10.111.255.255 is inside the cluster's service network")],
-        near=[proxy("http://10.245.0.0:8080"), proxy("http://10.112.0.0:8080"), proxy("http://proxy.factory.example:8080")],
+        near=[proxy("http://[10.244.0.9]:8080"), proxy("http://[::1"), proxy("http://10.245.0.0:8080"), proxy("http://10.112.0.0:8080"), proxy("http://proxy.factory.example:8080")],
     ),
     "NET017": Cases(
         # three control planes and four workers of 110 pods each
@@ -124,7 +124,14 @@ CASES = {
     ),
     "NET018": Cases(
         fires=[Case(autoscale(39), "sites/graz.yaml:{    pool:} the pool has 45 addresses; with the autoscalers at their maximum the cluster takes 46",
-                    help="'end: 10.30.2.61' is the least", also=("K8S017",))],
+                    help="'end: 10.30.2.61' is the least, or lower", also=("K8S017",)),
+               # 46 more would end past the network, and past the last address of all
+               Case({**autoscale(39), GRAZ: [pool("10.30.2.210", "10.30.2.254"), ("vip: 10.30.2.16", "vip: 10.30.2.210")]},
+                    "sites/graz.yaml:{    pool:} the pool has 45 addresses", help="a larger network, or lower maxCount", also=("K8S017",)),
+               Case({**autoscale(39), GRAZ: [pool("255.255.255.211", "255.255.255.255"), ("vip: 10.30.2.16", "vip: 255.255.255.211"),
+                                             ("    cidr: 10.30.2.0/24", "    cidr: 255.255.255.0/24"), ("gateway: 10.30.2.1", "gateway: 255.255.255.1"),
+                                             balancer("255.255.255.80", "255.255.255.90")]},
+                    "sites/graz.yaml:{    pool:} the pool has 45 addresses", help="a larger network, or lower maxCount", also=("K8S017", "NET013"))],
         near=[autoscale(38), autoscale(2)],
     ),
     "NET019": Cases(

@@ -38,8 +38,21 @@ CASES = {
         fires=[Case(agent("autoscale: {minReplicas: 4, maxReplicas: 3}"), "sites/graz.yaml:1 'maf-agent-api' has 4 replicas at least and 3 at most")],
         near=[agent("autoscale: {minReplicas: 3, maxReplicas: 3}")],
     ),
+    "AGT020": Cases(
+        fires=[Case(agent("autoscale: {minReplicas: 3, maxReplicas: 5}"), "fleet.yaml:{framework: maf > replicas: 2} 'maf-agent-api' starts with 2 replicas; its autoscaler keeps 3 to 5", help="'replicas: 3'"),
+               Case(agent("replicas: 1, autoscale: {minReplicas: 2, maxReplicas: 3}"), "sites/graz.yaml:1 'maf-agent-api' starts with 1 replica; its autoscaler keeps 2 to 3",
+                    help="'replicas: 2'"),
+               Case(agent("replicas: 4, autoscale: {minReplicas: 2, maxReplicas: 3}"), "sites/graz.yaml:1 'maf-agent-api' starts with 4 replicas; its autoscaler keeps 2 to 3",
+                    help="'replicas: 3'")],
+        near=[agent("autoscale: {minReplicas: 2, maxReplicas: 2}"), agent("replicas: 3, autoscale: {minReplicas: 2, maxReplicas: 3}"),
+              agent("autoscale: {minReplicas: 4, maxReplicas: 3}")],  # AGT008 says it
+    ),
     "AGT009": Cases(
-        fires=[Case(agent("autoscale: {minReplicas: 0, maxReplicas: 3}"), "sites/graz.yaml:1 'maf-agent-api' may be scaled to no replica")],
+        fires=[Case(agent("autoscale: {minReplicas: 0, maxReplicas: 3}"), "sites/graz.yaml:1 'maf-agent-api' may be scaled to no replica", help="'minReplicas: 2'"),
+               Case(agent("replicas: 1, autoscale: {minReplicas: 0, maxReplicas: 1}"), "sites/graz.yaml:1 'maf-agent-api' may be scaled to no replica",
+                    help="'minReplicas: 2, maxReplicas: 2'"),
+               Case(agent("autoscale: {minReplicas: 0, maxReplicas: 3}", "topology: pilot-node\n"), "sites/graz.yaml:1 'maf-agent-api' may be scaled to no replica",
+                    help="'minReplicas: 1'", also=("AZL008",))],
         near=[agent("autoscale: {minReplicas: 1, maxReplicas: 3}")],
     ),
     "AGT010": Cases(
@@ -53,7 +66,7 @@ CASES = {
                Case({TURIN: [("", "agents: {maf-agent-api: {resources: {memoryMib: 14337, memoryLimitMib: 14337}}}\n")]},
                     "fleet.yaml:{maf-agent-api: {replicas: 1}} agents and sandboxes ask for 14337 MiB of the node pool 'agents', which has 14336"),
                Case(agent("autoscale: {minReplicas: 9, maxReplicas: 9}, resources: {cpuMillis: 2000}"),
-                    "fleet.yaml:{framework: maf > replicas: 2} agents and sandboxes ask for 18000 millicores")],
+                    "fleet.yaml:{framework: maf > replicas: 2} agents and sandboxes ask for 18000 millicores", also=("AGT020",))],
         near=[agent("replicas: 2, resources: {cpuMillis: 8000, cpuLimitMillis: 9000}"),
               {TURIN: [("", "agents: {maf-agent-api: {resources: {memoryMib: 14336, memoryLimitMib: 14336}}}\n")]},
               agent("autoscale: {minReplicas: 8, maxReplicas: 9}, resources: {cpuMillis: 2000}"),

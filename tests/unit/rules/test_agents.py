@@ -18,6 +18,12 @@ def tool(text: str) -> tuple[str, str]:
     return (TOOL, TOOL.replace("      replicas: 2\n", text))
 
 
+def scaled(least: int, most: int, replicas: int = 2) -> tuple[str, str]:
+    """An autoscaler for Graz's agent."""
+    bounds = f"autoscale: {{minReplicas: {least}, maxReplicas: {most}}}"
+    return ("", f"agents: {{maf-agent-api: {{replicas: {replicas}, {bounds}}}}}\n")
+
+
 CASES = {
     "AGT001": Cases(
         fires=[Case({FLEET: [("      inference: chat\n", "      inference: chats\n")]},
@@ -49,8 +55,13 @@ CASES = {
         fires=[Case({FLEET: [agent("      replicas: 1\n")]}, "fleet.yaml:{framework: maf > replicas: 1} 'maf-agent-api' has one replica in production"),
                Case({FLEET: [tool("      replicas: 1\n")]}, "fleet.yaml:{work-orders-proxy > replicas: 1} 'work-orders' has one replica in production"),
                Case({NARVIK: [("", "topology: datacenter-cluster\n"), ("  work-orders:\n", "  work-orders:\n    replicas: 1\n")]},
-                    "sites/narvik.yaml:{replicas: 1} 'work-orders' has one replica in production", also=("K8S003", "K8S017"))],
+                    "sites/narvik.yaml:{replicas: 1} 'work-orders' has one replica in production", also=("K8S003", "K8S017")),
+               Case({GRAZ: [scaled(1, 5)]}, "sites/graz.yaml:1 'maf-agent-api' may be scaled to one replica in production", help="'minReplicas: 2'"),
+               Case({GRAZ: [scaled(1, 1, 1)]}, "sites/graz.yaml:1 'maf-agent-api' may be scaled to one replica in production", help="'minReplicas: 2, maxReplicas: 2'")],
         near=[{FLEET: [agent("      replicas: 3\n")]},
+              {GRAZ: [scaled(2, 5)]},
+              {GRAZ: [scaled(3, 5, 1)]},  # AGT020 says it
+              {GRAZ: [scaled(0, 5)]},  # AGT009 says it
               {FLEET: [tool("      replicas: 3\n")]},
               {FLEET: [agent("      replicas: 1\n"), tool("      replicas: 1\n"), ("environment: prod", "environment: test")]},
               {TURIN: [("  work-orders:\n", "  work-orders:\n    replicas: 1\n")]}],  # a pilot node is one machine

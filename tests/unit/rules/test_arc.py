@@ -35,6 +35,8 @@ def gateway(arm_id: str) -> Edits:
     return constrained(f"arcGatewayId: {arm_id}")
 
 
+WITHOUT_N3 = ("    - {name: narvik-n3, ip: 10.40.1.13}\n", "")
+
 CASES = {
     "ARC001": Cases(
         fires=[
@@ -50,7 +52,7 @@ CASES = {
     "ARC002": Cases(
         fires=[Case(proxy("http://proxy.corp.local:8080"), "fleet.yaml:{corp.local} the proxy proxy.corp.local is in a .local domain"),
                Case(proxy("http://PROXY.LOCAL:80"), "fleet.yaml:{PROXY} the proxy proxy.local is in a .local domain")],
-        near=[proxy("http://proxy.local.example:8080"), proxy("http://proxy-local:8080")],
+        near=[proxy("http://proxy.local.example:8080"), proxy("http://proxy-local:8080"), proxy("http://[::1"), proxy("http://[proxy]:8080")],
     ),
     "ARC003": Cases(
         fires=[Case(gateway(wrong), "fleet.yaml:{arcGatewayId} " + f"'{wrong}' is not the id of an Arc gateway")
@@ -76,7 +78,9 @@ CASES = {
     ),
     "ARC005": Cases(
         fires=[Case({NARVIK: [("  customLocation:", "  witness: {storageAccount: fleetnarvik}\n  customLocation:")]},
-                    "sites/narvik.yaml:{witness} a cloud witness can't be reached from a disconnected site")],
+                    "sites/narvik.yaml:{witness} a cloud witness can't be reached from a disconnected site", help="remove it"),
+               Case({NARVIK: [("  customLocation:", "  witness: {storageAccount: fleetnarvik}\n  customLocation:"), WITHOUT_N3]},
+                    "sites/narvik.yaml:{witness} a cloud witness can't be reached", help="remove it, and have three nodes or more")],
         near=[{TURIN: [("  customLocation:", "  witness: {storageAccount: fleetturin}\n  customLocation:")]}],
     ),
     "ARC006": Cases(
@@ -105,7 +109,9 @@ CASES = {
     "ARC009": Cases(
         fires=[Case(proxy("http://proxy.corp.example"), "fleet.yaml:{proxy: {} the proxy http://proxy.corp.example has no port"),
                *(Case(proxy(f"http://proxy.corp.example:{port}"), f"fleet.yaml:{{proxy: {{}} the proxy http://proxy.corp.example:{port} has a port that is no number")
-                 for port in ("0", "65536", "http"))],
+                 for port in ("0", "65536", "http")),
+               *(Case(proxy(url), f"fleet.yaml:{{proxy: {{}} the proxy {url} has no host that can be read")
+                 for url in ("http://[::1", "http://[proxy]:8080", "http://:8080"))],
         near=[proxy("http://proxy.corp.example:1"), proxy("http://proxy.corp.example:65535")],
     ),
     "CON002": Cases(

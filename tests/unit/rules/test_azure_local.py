@@ -6,6 +6,7 @@ STORAGE = "- {name: storage, traffic: [Storage], adapters: [ethernet 3, ethernet
 COMPUTE = "- {name: managementcompute, traffic: [Management, Compute], adapters: [ethernet, ethernet 2]}"
 VLAN = "- {name: Storage2, adapter: ethernet 4, vlan: 712}"
 WITHOUT_N3 = ("    - {name: graz-n3, ip: 10.30.1.13}\n", "")
+NARVIK_WITHOUT_N3 = ("    - {name: narvik-n3, ip: 10.40.1.13}\n", "")
 WITHOUT_WITNESS = ("  witness: {storageAccount: fleetwitnessgraz}\n", "")
 SWITCHLESS = ("  keyVault: kv-fleet-graz", "  switchless: true\n  keyVault: kv-fleet-graz")
 OU = "  ouPath: OU=Graz,DC=factory,DC=example\n"
@@ -42,12 +43,17 @@ CASES = {
                  "fleet.yaml:{    intents:} no intent carries Compute traffic", help="add Compute to an intent's 'traffic'"),
             Case({FLEET: [("traffic: [Management, Compute]", "traffic: [Compute]")]},
                  "fleet.yaml:{    intents:} no intent carries Management traffic"),
-            Case({FLEET: [storage("Storage, Compute")]}, "fleet.yaml:{    intents:} 2 intents carry Compute traffic"),
+            Case({FLEET: [storage("Storage, Management")]}, "fleet.yaml:{    intents:} 2 intents carry Management traffic", help="only one may"),
+            Case({FLEET: [(STORAGE, f"{STORAGE}\n      - {{name: more, traffic: [Storage], adapters: [ethernet 5]}}")]},
+                 "fleet.yaml:{    intents:} 2 intents carry Storage traffic"),
             Case({TURIN: [TWO_AT_TURIN, ("profile: pilot", "profile: pilot\ntopology: datacenter-cluster"),
                           ("  storageNetworks: []\n", "  storageNetworks: []\n  witness: {storageAccount: fleetwitnessturin}\n")]},
                  "sites/turin.yaml:{  intents:} no intent carries Storage traffic", also=("AGT004", "K8S003", "K8S017")),
         ],
         near=[
+            {FLEET: [storage("Storage, Compute")]},
+            {FLEET: [(STORAGE, f"{STORAGE}\n      - {{name: more, traffic: [Compute], adapters: [ethernet 5]}}")]},
+            {FLEET: [("traffic: [Management, Compute]", "traffic: [Management, Compute, Management]")]},
             {FLEET: [("traffic: [Management, Compute]", "traffic: [Management]"), storage("Storage, Compute")]},
             # one node has no storage network, and may have one
             {TURIN: [("traffic: [Management, Compute]", "traffic: [Management, Compute, Storage]")]},
@@ -63,9 +69,12 @@ CASES = {
         near=[{FLEET: [storage(adapters="ethernet 3, ethernet 4, ethernet 5")]}],
     ),
     "AZL005": Cases(
-        fires=[Case({GRAZ: [WITHOUT_N3, WITHOUT_WITNESS]}, "sites/graz.yaml:{  nodes:} a cluster of two nodes needs a witness")],
+        fires=[Case({GRAZ: [WITHOUT_N3, WITHOUT_WITNESS]}, "sites/graz.yaml:{  nodes:} a cluster of two nodes needs a witness", help="add 'witness:"),
+               Case({NARVIK: [NARVIK_WITHOUT_N3]}, "sites/narvik.yaml:{  nodes:} a cluster of two nodes needs a witness, and a disconnected site reaches none",
+                    help="have three nodes or more")],
         near=[{GRAZ: [WITHOUT_N3]},
               {GRAZ: [WITHOUT_WITNESS]},
+              {NARVIK: [NARVIK_WITHOUT_N3, ("  customLocation:", "  witness: {storageAccount: fleetnarvik}\n  customLocation:")]},  # ARC005 says it
               {GRAZ: [WITHOUT_N3, ("    - {name: graz-n2, ip: 10.30.1.12}\n", ""), WITHOUT_WITNESS]}],
     ),
     "AZL006": Cases(

@@ -5,7 +5,8 @@ from tests.unit.rules.cases import FLEET, Case, Cases, rule_tests
 POOL = "inference: {vmSize: Standard_NC16_L4_1, count: 2, gpu: true}"
 PLAIN_POOL = "inference: {vmSize: Standard_D8s_v3, count: 1}"
 GPU = "gpu: {model: L4, perNode: 2, sharing: none}"
-HANGS = "no GPU is spare to upgrade the node pool 'inference'"
+SCALED = ", gpu: true, autoscale: {minCount: 1, maxCount: %d}"
+ONE = "not every machine has 1 GPU spare to upgrade the node pool 'inference'"
 
 
 def pool(size: str, count: int = 2, gpu: str = ", gpu: true", more: str = "") -> tuple[str, str]:
@@ -56,8 +57,15 @@ CASES = {
                  "fleet.yaml:{perNode} the node pools take 8 GPUs; the site has 6"),
             Case({FLEET: [gpu(per_node=1), pool("Standard_NC16_L4_1", 3, more="\n        more: {vmSize: Standard_NC16_L4_1, count: 1, gpu: true}")]},
                  "fleet.yaml:{perNode} the node pools take 4 GPUs; the site has 3"),
+            # the GPUs of a VM are of one machine
+            Case({FLEET: [gpu(per_node=1), pool("Standard_NC16_L4_2", 1)]},
+                 "fleet.yaml:{Standard_NC16_L4_2} a Standard_NC16_L4_2 takes 2 GPUs of one machine; a machine has 1"),
+            Case({FLEET: [gpu(per_node=3), pool("Standard_NC16_L4_2", 4)]},
+                 "fleet.yaml:{perNode} 4 VMs with GPUs do not go on 3 machines with 3 each"),
         ],
         near=[
+            {FLEET: [gpu(per_node=3), pool("Standard_NC16_L4_2", 3, more="\n        more: {vmSize: Standard_NC16_L4_1, count: 3, gpu: true}")]},
+            {FLEET: [pool("Standard_NC16_L4_1", gpu=SCALED % 7)]},  # an autoscaler need not get all that it may take
             {FLEET: [pool("Standard_NC16_L4_1", 6)]},
             {FLEET: [pool("Standard_NC16_L4_2", 3)]},
             {FLEET: [gpu(per_node=1), pool("Standard_NC16_L4_1", 3)]},
@@ -66,17 +74,23 @@ CASES = {
     ),
     "GPU003": Cases(
         fires=[
-            Case({FLEET: [pool("Standard_NC16_L4_1", 6)]}, f"fleet.yaml:{{count: 6,}} {HANGS}: the upgrade would hang"),
-            # one is spare: enough for the pool of one-GPU VMs, and not for that of two-GPU VMs
-            Case({FLEET: [pool("Standard_NC16_L4_2", 2, more="\n        more: {vmSize: Standard_NC16_L4_1, count: 1, gpu: true}")]},
-                 f"fleet.yaml:{{Standard_NC16_L4_2}} {HANGS}"),
+            Case({FLEET: [pool("Standard_NC16_L4_1", 4)]}, f"fleet.yaml:{{count: 4,}} {ONE}: without, an upgrade hangs"),
+            Case({FLEET: [gpu(per_node=3), pool("Standard_NC16_L4_2", 1)]},
+                 "fleet.yaml:{Standard_NC16_L4_2} not every machine has 2 GPUs spare to upgrade the node pool 'inference'"),
+            # one of each is spare: enough for the pool of one-GPU VMs, and not for that of two-GPU VMs
+            Case({FLEET: [gpu(per_node=3), pool("Standard_NC16_L4_2", 2, more="\n        more: {vmSize: Standard_NC16_L4_1, count: 2, gpu: true}")]},
+                 "fleet.yaml:{Standard_NC16_L4_2} not every machine has 2 GPUs spare to upgrade the node pool 'inference'"),
             # a pool that does not ask for its GPU has nothing to upgrade
-            Case({FLEET: [pool("Standard_NC16_L4_1", 6, more="\n        more: {vmSize: Standard_NC16_L4_1, count: 1}")]},
-                 f"fleet.yaml:{{count: 6,}} {HANGS}", also=("GPU001",)),
+            Case({FLEET: [pool("Standard_NC16_L4_1", 4, more="\n        more: {vmSize: Standard_NC16_L4_1, count: 1}")]},
+                 f"fleet.yaml:{{count: 4,}} {ONE}", also=("GPU001",)),
+            Case({FLEET: [pool("Standard_NC16_L4_1", gpu=SCALED % 4)]},
+                 f"fleet.yaml:{{count: 2, gpu: true}} {ONE}, when the autoscalers have added all that they may: without"),
+            Case({FLEET: [pool("Standard_NC16_L4_1", gpu=SCALED % 7)]}, f"fleet.yaml:{{count: 2, gpu: true}} {ONE}, when the autoscalers"),
         ],
         near=[
-            {FLEET: [pool("Standard_NC16_L4_1", 5)]},
-            {FLEET: [pool("Standard_NC16_L4_2", 2)]},
+            {FLEET: [pool("Standard_NC16_L4_1", 3)]},
+            {FLEET: [gpu(per_node=4), pool("Standard_NC16_L4_2", 3)]},
+            {FLEET: [pool("Standard_NC16_L4_1", gpu=SCALED % 3)]},
             {FLEET: [pool("Standard_NC16_L4_1", 7)]},  # too many already, says GPU002
         ],
     ),

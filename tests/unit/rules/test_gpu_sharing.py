@@ -184,7 +184,7 @@ CASES = {
         fires=[
             Case(shared("sharing: time-slicing, timeSlices: 2", HALF), "fleet.yaml:{sharing: time-slicing} 'sharing: time-slicing' is done by the GPU operator's device plugin"),
             Case(shared(SLICED.replace("true", "false"), HALF), "fleet.yaml:{devicePlugin} time slices are configured in the GPU operator's device plugin, which is off"),
-            Case({FLEET: [(old, new.replace(", operator: {version: v26.7.0}", "")) for old, new in single("2g.48gb: 2")[FLEET]]},
+            Case({FLEET: [(old, new.replace(", operator: {version: v26.7.0, devicePlugin: true}", "")) for old, new in single("2g.48gb: 2")[FLEET]]},
                  "fleet.yaml:{sharing: mig} 'sharing: mig' is done by the GPU operator's MIG manager"),
         ],
         near=[shared(SLICED, HALF), single("2g.48gb: 2")],

@@ -68,11 +68,11 @@ MIG: Edits = {
         ("component: gpu-l4", "component: gpu-rtx6000pro"),
         (
             POOL,
-            "inference: {vmSize: Standard_NC16_RTX6000Pro_1, count: 2, gpu: true, mig: {profiles: {1g.24gb: 4}}}",
+            "inference: {vmSize: Standard_NC16_RTX6000Pro_1, count: 2, gpu: true, mig: {profiles: {2g.48gb: 2}}}",
         ),
     ]
 }
-CUT = "model: RTX6000Pro, sharing: mig, operator: {version: v26.7.0}"
+CUT = "model: RTX6000Pro, sharing: mig, operator: {version: v26.7.0, devicePlugin: true}"
 PACKAGE = """packages:
   phi:
     model: phi-4-mini
@@ -130,7 +130,7 @@ CASES = {
             Case(graz(f"{HALF}, contextTokens: 5900", SLICED), "fleet.yaml:{model: phi-4-mini} phi-4-mini in int4 does not fit: 10.1 GiB a GPU of 10.1 usable on 50% of L4"),
             Case(graz(f"{HALF}, contextTokens: 5900, queue: chat, gpuFraction: 0.5", FRACTION),
                  "fleet.yaml:{model: phi-4-mini} phi-4-mini in int4 does not fit: 10.1 GiB a GPU of 10.1 usable on 50% of L4"),
-            Case(graz("pinnedGib: 2.3", CUT, MIG), "fleet.yaml:{model: phi-4-mini} phi-4-mini in fp16 does not fit: 20.3 GiB a GPU of 20.2 usable on 1g.24gb of RTX6000Pro"),
+            Case(graz("pinnedGib: 2.3", CUT, MIG), "fleet.yaml:{model: phi-4-mini} phi-4-mini in fp16 does not fit: 20.3 GiB a GPU of 20.2 usable on 2g.48gb of RTX6000Pro"),
         ],
         near=[
             graz("pinnedGib: 2.1"), graz("gpuMemoryUtilization: 0.75"), graz(f"{HALF}, contextTokens: 5880", SLICED),

@@ -74,7 +74,8 @@ CASES = {
     ),
     "K8S003": Cases(
         fires=[Case({FLEET: [control_plane(1)]}, "fleet.yaml:{count: 1, vmSize: Standard_D4s_v3}} one control plane VM in a production cluster", help="'count: 3'")],
-        near=[{FLEET: [control_plane(5)]},
+        near=[racks(2, 1),  # K8S018 says it
+              {FLEET: [control_plane(5)]},
               {FLEET: [control_plane(1), ("environment: prod", "environment: test")]},
               {FLEET: [control_plane(1), ("topology: datacenter-cluster", "topology: distributed")]}],
     ),
@@ -96,8 +97,10 @@ CASES = {
     "K8S018": Cases(
         fires=[Case(racks(3, 3), "fleet.yaml:{count: 3, vmSize: Standard_D4s_v3}} 3 control plane VMs may all be in one zone of 3 machines", help="'count: 5'"),
                Case(racks(2, 1), "fleet.yaml:{count: 1, vmSize: Standard_D4s_v3}} 1 control plane VM may all be in one zone of 2 machines",
-                    help="'count: 3'", also=("K8S003",))],
-        near=[racks(2, 3), racks(4, 5), {FLEET: [control_plane(1)]}],
+                    help="'count: 3'"),
+               Case(racks(4, 1), "fleet.yaml:{count: 1, vmSize: Standard_D4s_v3}} 1 control plane VM may all be in one zone of 4 machines", help="'count: 5'")],
+        near=[racks(5, 5),  # no control plane is larger: AZL010 says it
+              racks(2, 3), racks(4, 5), {FLEET: [control_plane(1)]}],
     ),
     "K8S019": Cases(
         fires=[

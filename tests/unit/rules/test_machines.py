@@ -30,6 +30,9 @@ def racks(first: int, second: int) -> Edits:
     return graz(*["zone: a"] * first, *["zone: b"] * second, pattern="rack-aware")
 
 
+NARVIK_RACKS = "".join(
+    f"    - {{name: narvik-n{n}, ip: 10.40.1.1{n}, zone: {zone}}}\n" for n, zone in enumerate("aabb", 1)
+)
 LOW, RACK = "low-capacity", "rack-aware"
 CASES = {
     "AZL010": Cases(
@@ -38,7 +41,7 @@ CASES = {
             Case(racks(3, 0), "sites/graz.yaml:{  nodes:} 1 zone (a with 3); a rack-aware cluster has exactly 2"),
             Case(graz("zone: a", "zone: b", "zone: c", pattern=RACK),
                  "sites/graz.yaml:{  nodes:} 3 zones (a with 1, b with 1, c with 1); a rack-aware cluster has exactly 2"),
-            Case(racks(5, 5), "sites/graz.yaml:{  nodes:} 5 machines a zone; a rack-aware cluster has at most 4", also=("K8S018",)),
+            Case(racks(5, 5), "sites/graz.yaml:{  nodes:} 5 machines a zone; a rack-aware cluster has at most 4"),
             Case(graz("zone: a", "", "", pattern=RACK),
                  ("sites/graz.yaml:{graz-n2} graz-n2 is in no zone", "sites/graz.yaml:{graz-n3} graz-n3 is in no zone")),
         ],
@@ -51,7 +54,10 @@ CASES = {
     ),
     "AZL012": Cases(
         fires=[Case({GRAZ: [*machines(*["zone: a"] * 2, *["zone: b"] * 2, pattern=RACK), WITHOUT_WITNESS]},
-                    "sites/graz.yaml:{pattern} a rack-aware cluster needs a cloud witness")],
+                    "sites/graz.yaml:{pattern} a rack-aware cluster needs a cloud witness: with one", help="add 'witness:"),
+               Case({NARVIK: [(NODES.replace("graz", "narvik").replace("10.30", "10.40"), NARVIK_RACKS), ("  nodes:\n", "  pattern: rack-aware\n  nodes:\n")]},
+                    "sites/narvik.yaml:{pattern} a rack-aware cluster needs a cloud witness, and a disconnected site reaches none",
+                    help="'pattern: standard' with three nodes or more", also=("K8S018",))],
         near=[{GRAZ: [*machines("zone: a", "zone: b", pattern=RACK), WITHOUT_WITNESS]},  # AZL005 says it
               {GRAZ: [*machines("", "", "", ""), WITHOUT_WITNESS]},
               racks(2, 2)],

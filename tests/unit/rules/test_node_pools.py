@@ -45,7 +45,10 @@ CASES = {
         near=[scale(2, 4, count=4), scale(2, 4), scale(3, 2)],
     ),
     "K8S008": Cases(
-        fires=[Case(scale(0, 4), "fleet.yaml:{autoscale} the autoscaler may take every node of the system pool agents", also=("K8S017",))],
+        fires=[Case(scale(0, 4), "fleet.yaml:{autoscale} the autoscaler may take every node of the system pool agents", help="'minCount: 2'"),
+               Case(scale(0, 1, count=1), "fleet.yaml:{autoscale} the autoscaler may take every node", help="'minCount: 2, maxCount: 2' and 'count: 2'"),
+               Case({FLEET: [*scale(0, 4)[FLEET], ("environment: prod", "environment: test")]}, "fleet.yaml:{autoscale} the autoscaler may take every node",
+                    help="'minCount: 1'")],
         near=[scale(1, 4), {FLEET: [agents("autoscale: {minCount: 2, maxCount: 4}"), inference("autoscale: {minCount: 0, maxCount: 2}")]}],
     ),
     "K8S009": Cases(
@@ -87,6 +90,7 @@ CASES = {
                   "sites/graz.yaml:{work-orders:} tools.work-orders runs on the pool agents, which is reserved for system")),
         ],
         near=[{FLEET: [inference("purpose: inference")]},
+              {FLEET: [agents("purpose: agents")]},  # its tools, too
               {FLEET: [inference("purpose: inference")], GRAZ: [STORE]},
               {FLEET: [agents("purpose: agents"), ("  work-orders:\n      image", "  work-orders:\n      nodePool: inference\n      image")]}],
     ),
@@ -117,10 +121,14 @@ CASES = {
             Case({FLEET: [(AGENTS, AGENTS.replace("count: 2", "count: 1"))]},
                  "fleet.yaml:{gpu-cluster: > agents:} the pool agents of a production cluster may have 1 node"),
             Case(scale(1, 4), "fleet.yaml:{autoscale} the pool agents of a production cluster may have 1 node: its agents", help="'minCount: 2'"),
+            Case(scale(1, 1, count=1), "fleet.yaml:{autoscale} the pool agents of a production cluster may have 1 node: its agents",
+                 help="'minCount: 2, maxCount: 2' and 'count: 2'"),
             Case({NARVIK: [("", "topology: datacenter-cluster\n")]},
                  "fleet.yaml:{offshore: > agents:} the pool agents of a production cluster may have 1 node", help="'count: 2'", also=("K8S003",)),
         ],
         near=[scale(2, 4),
+              scale(2, 2),
+              scale(0, 4),  # the system pool: K8S008 says it
               {FLEET: [(AGENTS, AGENTS.replace("count: 2", "count: 1")), ("environment: prod", "environment: test")]},
               {FLEET: [(AGENTS, "spare: {vmSize: Standard_D8s_v3, count: 1}\n        " + AGENTS.replace("2}", "3}"))]},
               {NARVIK: [("", "topology: distributed\n")]}],

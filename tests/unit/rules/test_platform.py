@@ -28,11 +28,15 @@ CASES = {
         fires=[Case(certificates("issuer: acme, acmeServer: 'https://acme-v02.api.letsencrypt.org/directory'", site=NARVIK),
                     "sites/narvik.yaml:{acme-v02} certificates are renewed at acme-v02.api.letsencrypt.org, which a disconnected site can't reach")],
         near=[certificates("issuer: acme, acmeServer: 'https://ca.notletsencrypt.org/acme'", site=NARVIK),
+              certificates("issuer: acme, acmeServer: 'https://[acme-v02.api.letsencrypt.org/directory'", site=NARVIK),
               certificates("issuer: acme, acmeServer: 'https://acme-v02.api.letsencrypt.org/directory'")],
     ),
     "PLT004": Cases(
-        fires=[Case(certificates("validDays: 30"), "sites/graz.yaml:{validDays} certificates of 30 days are renewed 30 days before they end", help="'renewDaysBefore: 10'")],
-        near=[certificates("validDays: 31"), certificates("validDays: 30, renewDaysBefore: 29")],
+        fires=[Case(certificates("validDays: 30"), "sites/graz.yaml:{validDays} certificates of 30 days are renewed 30 days before they end", help="'renewDaysBefore: 10'"),
+               Case(certificates("validDays: 2, renewDaysBefore: 2"), "sites/graz.yaml:{validDays} certificates of 2 days are renewed 2 days", help="'renewDaysBefore: 1'"),
+               Case(certificates("validDays: 1, renewDaysBefore: 1"), "sites/graz.yaml:{validDays} certificates of 1 day are renewed 1 day before",
+                    help="'validDays: 3, renewDaysBefore: 1'")],
+        near=[certificates("validDays: 3, renewDaysBefore: 1"), certificates("validDays: 2, renewDaysBefore: 1"), certificates("validDays: 31"), certificates("validDays: 30, renewDaysBefore: 29")],
     ),
     "PLT005": Cases(
         fires=[Case(certificates("issuer: self-signed"), "sites/graz.yaml:{self-signed} in production no client can verify a certificate that signs itself")],

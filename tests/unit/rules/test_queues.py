@@ -51,7 +51,7 @@ def cut(text: str, profile: str, edits: Edits) -> Edits:
     mig = f"mig: {{strategy: mixed, profiles: {{{text}}}}}"
     return {FLEET: [
         *edits[FLEET],
-        ("model: L4\n      perNode: 2\n", "model: RTX6000Pro\n      perNode: 2\n      sharing: mig\n      operator: {version: v26.7.0}\n"),
+        ("model: L4\n      perNode: 2\n", "model: RTX6000Pro\n      perNode: 2\n      sharing: mig\n      operator: {version: v26.7.0, devicePlugin: true}\n"),
         ("component: gpu-l4", "component: gpu-rtx6000pro"),
         (pool, f"inference: {{vmSize: Standard_NC16_RTX6000Pro_1, count: 2, gpu: true, {mig}}}"),
         (CHAT, CHAT + f"        migProfile: {profile}\n"),

@@ -68,8 +68,12 @@ CASES = {
         near=[said("alerts: {errorPercent: 2, receiver: team}"), said("alerts: {errorPercent: 2}", "environment: test\n")],
     ),
     "OBS010": Cases(
-        fires=[Case(langfuse(31), "sites/graz.yaml:1 Langfuse keeps traces for 31 days; telemetry is kept for 30", help="'retentionDays: 30'")],
-        near=[langfuse(30)],
+        fires=[Case(langfuse(31), "sites/graz.yaml:1 Langfuse keeps traces for 31 days; telemetry is kept for 30", help="'retentionDays: 30'"),
+               # Langfuse takes 3 days or more
+               *(Case({**langfuse(3), GRAZ: [*langfuse(3)[GRAZ], ("", f"telemetry: {{retentionDays: {days}}}\n")]},
+                      f"sites/graz.yaml:2 Langfuse keeps traces for 3 days; telemetry is kept for {days}",
+                      help="'retentionDays: 3' here, the least it takes, and for telemetry") for days in (1, 2))],
+        near=[langfuse(30), {**langfuse(3), GRAZ: [*langfuse(3)[GRAZ], ("", "telemetry: {retentionDays: 3}\n")]}],
     ),
 }  # fmt: skip
 
