@@ -14,6 +14,28 @@ from pathlib import Path
 FACTORY = Path(__file__).resolve().parent.parent.parent / "examples" / "factory"
 # Networks that a site can't use: AKS's services, the pods of every site here, Network ATC's storage.
 TAKEN = (IPv4Network("10.96.0.0/12"), IPv4Network("10.244.0.0/16"), IPv4Network("10.71.0.0/16"))
+# What follows a pattern is said once, after these lines of the example.
+PATTERNS = (
+    ("    region: westeurope\n", '    resourceGroup: "rg-fleet-${site}"\n'),
+    (
+        "    domainFqdn: factory.example\n",
+        '    namingPrefix: "${site}"\n    customLocation: "${site}-location"\n'
+        '    ouPath: "OU=${site},DC=factory,DC=example"\n',
+    ),
+    ("    systemPool: agents\n", '    name: "${site}-aks"\n'),
+    (
+        "  delivery: {registry: registry.factory.example}\n",
+        '  platform: {ingress: {host: "agents.${site}.factory.example"}}\n',
+    ),
+    (
+        "    topology: pilot-node\n",
+        "    azureLocal:\n      intents:\n        - {name: managementcompute, traffic: [Management, Compute], "
+        "adapters: [ethernet, ethernet 2]}\n      storageNetworks: []\n",
+    ),
+    ("    registry: {storageGib: 500", ', host: "registry.${site}.factory.example"'),
+    ("    registry: {storageGib: 300", ', host: "registry.${site}.factory.example"'),
+    ("    azureLocal: {identityProvider: LocalIdentity", ", ouPath: null"),
+)
 COUNTRIES = ("at", "de", "es", "fr", "it", "no", "pl", "pt", "se", "us")
 LINES = ("assembly", "casting", "packaging", "paint", "smelting", "warehouse", "welding")
 
@@ -34,14 +56,6 @@ def site_text(number: int, ring: str, choose: random.Random, networks: Iterator[
     management, cluster = next(networks), next(networks)
     node_lines = "\n".join(f"    - {{name: n{number}-{i}, ip: {management}.{10 + i}}}" for i in range(nodes))
     witness = f"  witness: {{storageAccount: witness{number:05d}}}\n" if profile == "gpu-cluster" else ""
-    single = (
-        "  intents:\n    - {name: managementcompute, traffic: [Management, Compute], adapters: [ethernet, ethernet 2]}\n"
-        "  storageNetworks: []\n"
-        if nodes == 1
-        else ""
-    )
-    unit = "" if profile == "offshore" else f"  ouPath: OU={name},DC=factory,DC=example\n"
-    registry = "" if profile == "pilot" else f"registry: {{host: registry.{name}.factory.example}}\n"
     return (
         name,
         f"""\
@@ -51,18 +65,14 @@ name: {name}
 ring: {ring}
 profile: {profile}
 labels: {{country: "{country}", line: {choose.choice(LINES)}}}
-azure: {{resourceGroup: rg-fleet-{name}}}
 azureLocal:
   clusterName: hci-{number:05d}
-  namingPrefix: s{number:05d}
-{unit}  nodes:
+  keyVault: kv-fleet-{number:05d}
+  nodes:
 {node_lines}
   management: {{cidr: {management}.0/24, gateway: {management}.1, dns: [{management}.4]}}
   infraPool: {{start: {management}.100, end: {management}.110}}
-{single}{witness}  customLocation: location-{number:05d}
-  keyVault: kv-fleet-{number:05d}
-kubernetes:
-  name: aks-{number:05d}
+{witness}kubernetes:
   controlPlane: {{vip: {cluster}.16}}
   network:
     cidr: {cluster}.0/24
@@ -70,7 +80,7 @@ kubernetes:
     dns: [{management}.4]
     pool: {{start: {cluster}.16, end: {cluster}.60}}
     loadBalancer: {{start: {cluster}.80, end: {cluster}.90}}
-{registry}tools:
+tools:
   work-orders:
     allowedDestinations:
       - {{cidr: {management}.200/32, port: 443}}
@@ -87,9 +97,11 @@ def generate(sites: int, folder: Path, seed: int = 1) -> None:
     fleet = (FACTORY / "fleet.yaml").read_text(encoding="utf-8")
     written = "".join(f"  - name: {name}\n    soakMinutes: 60\n" for name in rings)
     start, end = fleet.index("rings:\n"), fleet.index("# What every site has")
-    (folder / "fleet.yaml").write_text(
-        fleet[:start] + "rings:\n" + written + "\n" + fleet[end:], encoding="utf-8"
-    )
+    fleet = fleet[:start] + "rings:\n" + written + "\n" + fleet[end:]
+    for line, more in PATTERNS:
+        assert line in fleet, f"the example has no {line!r} any more"
+        fleet = fleet.replace(line, line + more, 1)
+    (folder / "fleet.yaml").write_text(fleet, encoding="utf-8")
     networks = free_networks()
     for number in range(sites):
         # Every ring gets a site, however small the fleet; the shares hold for larger ones.
