@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
-from urllib.parse import urlsplit
 
 from fleet import catalog
 from fleet.inventory.inventory import Inventory, Site
@@ -10,7 +9,8 @@ from fleet.inventory.rule import Finding, Rule
 from fleet.inventory.source import Path
 from fleet.model.kubernetes import NodePool
 
-from .addresses import KUBERNETES, MANAGEMENT, addresses_needed, overlap
+from .addresses import KUBERNETES, MANAGEMENT, addresses_needed, last_of, overlap
+from .urls import host_of
 
 NODES: Path = ("azureLocal", "nodes")
 
@@ -109,7 +109,7 @@ def _proxy_address(site: Site, _: Inventory) -> Iterator[Finding]:
     if proxy is None:
         return
     try:
-        address = IPv4Address(urlsplit(proxy.url).hostname or "")
+        address = IPv4Address(host_of(proxy.url) or "")
     except AddressValueError:
         return  # a name
     inside = (
@@ -144,11 +144,13 @@ def _autoscaler_addresses(site: Site, _: Inventory) -> Iterator[Finding]:
     pool, need = kubernetes.network.pool, addresses_needed(site)
     most = need + sum(_most(p) - p.count for p in kubernetes.node_pools.values())
     if need <= pool.size < most:
+        least = last_of(pool.start, most, kubernetes.network.cidr)
+        longer = f"'end: {least}' is the least" if least else "a larger network"
         yield Finding(
             (*KUBERNETES, "pool", "end"),
             f"the pool has {pool.size} addresses; with the autoscalers at their maximum "
             f"the cluster takes {most}",
-            f"'end: {pool.start + most - 1}' is the least, or lower maxCount",
+            f"{longer}, or lower maxCount",
         )
 
 

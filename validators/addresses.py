@@ -19,6 +19,16 @@ def overlap(first: IpRange, second: IpRange) -> bool:
     return first.start <= second.end and second.start <= first.end
 
 
+def last_of(start: IPv4Address, count: int, network: IPv4Network) -> IPv4Address | None:
+    """The last of so many addresses from `start`; None where they don't fit before the network's broadcast.
+
+    So it is None past 255.255.255.255, too, where adding to an address raises AddressValueError.
+    """
+    last = int(start) + count - 1
+    fits = int(network.network_address) <= int(start) and last < int(network.broadcast_address)
+    return IPv4Address(last) if fits else None
+
+
 def _nodes_in_network(site: Site, _: Inventory) -> Iterator[Finding]:
     local = site.spec.azure_local
     for number, node in enumerate(local.nodes):
@@ -78,11 +88,12 @@ def _pool(site: Site, _: Inventory) -> Iterator[Finding]:
             )
     need = addresses_needed(site)
     if pool.size < need:
+        least = last_of(pool.start, need, network.cidr)
         yield Finding(
             (*KUBERNETES, "pool", "end"),
             f"the pool has {pool.size} addresses; the cluster takes {need}: "
             "its VMs, one for rolling upgrades, one for the API server",
-            f"'end: {pool.start + need - 1}' is the least",
+            f"'end: {least}' is the least" if least else f"{need} addresses in a row, all of {network.cidr}",
         )
 
 
@@ -162,18 +173,22 @@ def _dns_outside_cluster(site: Site, _: Inventory) -> Iterator[Finding]:
         ("pod network", kubernetes.pod_cidr),
         ("service network", catalog.limits().service_cidr),
     )
+    named: dict[IPv4Address, list[Path]] = {}  # most sites name a server for both networks
     for servers, path in (
         (site.spec.azure_local.management.dns, MANAGEMENT),
         (kubernetes.network.dns, KUBERNETES),
     ):
         for number, server in enumerate(servers):
-            for name, network in inside:
-                if server in network:
-                    yield Finding(
-                        (*path, "dns", number),
-                        f"the DNS server {server} is inside the cluster's {name} {network}",
-                        "use one outside of it",
-                    )
+            named.setdefault(server, []).append((*path, "dns", number))
+    for server, (first, *more) in named.items():
+        for name, network in inside:
+            if server in network:
+                also = ", here and in kubernetes.network" if more else ""
+                yield Finding(
+                    first,
+                    f"the DNS server {server} is inside the cluster's {name} {network}",
+                    f"use one outside of it{also}",
+                )
 
 
 def _networks(site: Site) -> Iterator[Range]:

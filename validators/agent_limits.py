@@ -10,6 +10,8 @@ from fleet.inventory.source import Path
 from fleet.model.agents import Agent, Resources
 from fleet.model.site import SiteSpec
 
+from .agents import needs_two
+
 
 def _deadline(site: Site, _: Inventory) -> Iterator[Finding]:
     for name, agent in site.spec.agents.items():
@@ -62,13 +64,31 @@ def _bounds(site: Site, _: Inventory) -> Iterator[Finding]:
             )
 
 
-def _never_zero(site: Site, _: Inventory) -> Iterator[Finding]:
+def _within_bounds(site: Site, _: Inventory) -> Iterator[Finding]:
     for name, agent in site.spec.agents.items():
-        if agent.autoscale is not None and agent.autoscale.min_replicas == 0:
+        bounds = agent.autoscale
+        if bounds is None or bounds.min_replicas > bounds.max_replicas:
+            continue
+        if not bounds.min_replicas <= agent.replicas <= bounds.max_replicas:
+            nearest = min(max(agent.replicas, bounds.min_replicas), bounds.max_replicas)
+            yield Finding(
+                ("agents", name, "replicas"),
+                f"{name!r} starts with {agent.replicas} replica{'' if agent.replicas == 1 else 's'}; "
+                f"its autoscaler keeps {bounds.min_replicas} to {bounds.max_replicas}",
+                f"'replicas: {nearest}'",
+            )
+
+
+def _never_zero(site: Site, _: Inventory) -> Iterator[Finding]:
+    least = 2 if needs_two(site.spec) else 1
+    for name, agent in site.spec.agents.items():
+        bounds = agent.autoscale
+        if bounds is not None and bounds.min_replicas == 0:
+            more = f", maxReplicas: {least}" if bounds.max_replicas < least else ""
             yield Finding(
                 ("agents", name, "autoscale", "minReplicas"),
                 f"{name!r} may be scaled to no replica, which loses the tasks that it holds",
-                "'minReplicas: 1', or 2 in production",
+                f"'minReplicas: {least}{more}'",
             )
 
 
@@ -164,6 +184,13 @@ RULES = (
         summary="an agent's fewest replicas are no more than its most",
         source="requirement J18; Kubernetes, HorizontalPodAutoscaler v2",
         check_site=_bounds,
+    ),
+    Rule(
+        code="AGT020",
+        summary="an agent's replicas are within its autoscaler's bounds",
+        source="requirement J18; Kubernetes, HorizontalPodAutoscaler v2",
+        severity="warning",
+        check_site=_within_bounds,
     ),
     Rule(
         code="AGT009",

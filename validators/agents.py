@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from fleet.inventory.inventory import Inventory, Site
 from fleet.inventory.rule import Finding, Rule
 from fleet.inventory.shape import did_you_mean
+from fleet.model.site import SiteSpec
 
 
 def _known_inference(site: Site, _: Inventory) -> Iterator[Finding]:
@@ -30,11 +31,13 @@ def _known_tools(site: Site, _: Inventory) -> Iterator[Finding]:
 
 def _destinations(site: Site, _: Inventory) -> Iterator[Finding]:
     for name, tool in site.spec.tools.items():
-        if not tool.allowed_destinations:
+        # Said to be none is no mistake, and code that runs in a sandbox goes where the sandbox may.
+        said = "allowed_destinations" in tool.model_fields_set
+        if not tool.allowed_destinations and not said and tool.sandbox is None:
             yield Finding(
                 ("tools", name),
                 f"the tool {name!r} has no allowed destinations, so it can reach nothing",
-                "add 'allowedDestinations: [{cidr: …, port: …}]'",
+                "add 'allowedDestinations: [{cidr: …, port: …}]', or '[]' where nothing is right",
             )
 
 
@@ -65,13 +68,29 @@ def _narrow(site: Site, _: Inventory) -> Iterator[Finding]:
                 )
 
 
+def needs_two(spec: SiteSpec) -> bool:
+    """Whether each agent and tool has two replicas at least: in production, where there are two machines."""
+    return spec.environment == "prod" and spec.topology != "pilot-node"
+
+
 def _replicas(site: Site, _: Inventory) -> Iterator[Finding]:
     spec = site.spec
-    if spec.environment != "prod" or spec.topology == "pilot-node":
+    if not needs_two(spec):
         return
-    for kind, things in (("agents", spec.agents), ("tools", spec.tools)):
-        for name, thing in things.items():
-            if thing.replicas < 2:
+    scaled = {name: agent.autoscale for name, agent in spec.agents.items() if agent.autoscale is not None}
+    for name, bounds in scaled.items():
+        if bounds.min_replicas == 1:  # of none AGT009 says it
+            more = ", maxReplicas: 2" if bounds.max_replicas < 2 else ""
+            yield Finding(
+                ("agents", name, "autoscale", "minReplicas"),
+                f"{name!r} may be scaled to one replica in production",
+                f"'minReplicas: 2{more}'",
+            )
+    agents = {name: agent.replicas for name, agent in spec.agents.items() if name not in scaled}
+    tools = {name: tool.replicas for name, tool in spec.tools.items()}
+    for kind, things in (("agents", agents), ("tools", tools)):
+        for name, replicas in things.items():
+            if replicas < 2:
                 yield Finding(
                     (kind, name, "replicas"), f"{name!r} has one replica in production", "'replicas: 2'"
                 )

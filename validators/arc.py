@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 from fleet.inventory.inventory import Inventory, Site
 from fleet.inventory.rule import Finding, Rule
 
+from .azure_local import WITHOUT_RACKS, WITHOUT_WITNESS
+from .urls import host_of
+
 GATEWAY = re.compile(
     r"/subscriptions/[0-9a-f-]{36}/resourceGroups/[^/]+/providers/Microsoft\.HybridCompute/gateways/[^/]+",
     re.IGNORECASE,
@@ -38,7 +41,7 @@ def _bypass(site: Site, _: Inventory) -> Iterator[Finding]:
 
 def _proxy_domain(site: Site, _: Inventory) -> Iterator[Finding]:
     proxy = site.spec.connectivity.proxy
-    host = urlsplit(proxy.url).hostname if proxy else None
+    host = host_of(proxy.url) if proxy else None
     if host and host.endswith(".local"):
         yield Finding(
             ("connectivity", "proxy", "url"),
@@ -79,12 +82,19 @@ def _disconnected(site: Site, _: Inventory) -> Iterator[Finding]:
 
 
 def _disconnected_witness(site: Site, _: Inventory) -> Iterator[Finding]:
-    if site.spec.connectivity.mode == "disconnected" and site.spec.azure_local.witness is not None:
-        yield Finding(
-            ("azureLocal", "witness"),
-            "a cloud witness can't be reached from a disconnected site",
-            "remove it, and have three nodes or more",
-        )
+    local = site.spec.azure_local
+    if site.spec.connectivity.mode != "disconnected" or local.witness is None:
+        return
+    # What AZL005 and AZL012 would say next, where the cluster can't do without.
+    if local.pattern == "rack-aware":
+        more = ", and " + WITHOUT_RACKS
+    else:
+        more = ", and " + WITHOUT_WITNESS if len(local.nodes) == 2 else ""
+    yield Finding(
+        ("azureLocal", "witness"),
+        "a cloud witness can't be reached from a disconnected site",
+        f"remove it{more}",
+    )
 
 
 def _link(site: Site, _: Inventory) -> Iterator[Finding]:
@@ -146,12 +156,15 @@ def _proxy_port(site: Site, _: Inventory) -> Iterator[Finding]:
     proxy = site.spec.connectivity.proxy
     if proxy is None:
         return
-    try:
-        port = urlsplit(proxy.url).port
-    except ValueError:
-        port = 0
-    if not port:
-        what = "no port" if port is None else "a port that is no number from 1 to 65535"
+    if host_of(proxy.url) is None:
+        what = "no host that can be read"
+    else:
+        try:
+            port = urlsplit(proxy.url).port
+        except ValueError:
+            port = 0
+        what = "no port" if port is None else "" if port else "a port that is no number from 1 to 65535"
+    if what:
         yield Finding(
             ("connectivity", "proxy", "url"),
             f"the proxy {proxy.url} has {what}",
@@ -217,7 +230,7 @@ RULES = (
     ),
     Rule(
         code="ARC009",
-        summary="the proxy is given with its port",
+        summary="the proxy is given with its host and port",
         source="facts 2.1",
         check_site=_proxy_port,
     ),

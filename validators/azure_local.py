@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from fleet.inventory.inventory import Inventory, Site
 from fleet.inventory.rule import Finding, Rule
 
+WITHOUT_WITNESS = "have three nodes or more: two can't tell who goes on"
+WITHOUT_RACKS = "'pattern: standard' with three nodes or more: zones need a witness"
+"""What is left to a disconnected site: a cloud witness is a storage account in Azure (facts 1.2, row 5)."""
+
 
 def _cluster_name(site: Site, _: Inventory) -> Iterator[Finding]:
     local = site.spec.azure_local
@@ -32,7 +36,7 @@ def _node_names(site: Site, _: Inventory) -> Iterator[Finding]:
 
 def _intents(site: Site, _: Inventory) -> Iterator[Finding]:
     local = site.spec.azure_local
-    count: Counter[str] = Counter(kind for intent in local.intents for kind in intent.traffic)
+    count: Counter[str] = Counter(kind for intent in local.intents for kind in set(intent.traffic))
     wanted = ["Management", "Compute", *(["Storage"] if len(local.nodes) > 1 else [])]
     for kind in wanted:
         if count[kind] == 0:
@@ -41,9 +45,11 @@ def _intents(site: Site, _: Inventory) -> Iterator[Finding]:
                 f"no intent carries {kind} traffic",
                 f"add {kind} to an intent's 'traffic'",
             )
-    for kind, number in sorted(count.items()):
-        if number > 1:
-            yield Finding(("azureLocal", "intents"), f"{number} intents carry {kind} traffic", "only one may")
+    for kind in ("Management", "Storage"):  # Network ATC takes any number for Compute
+        if count[kind] > 1:
+            yield Finding(
+                ("azureLocal", "intents"), f"{count[kind]} intents carry {kind} traffic", "only one may"
+            )
 
 
 def _adapters(site: Site, _: Inventory) -> Iterator[Finding]:
@@ -61,12 +67,15 @@ def _adapters(site: Site, _: Inventory) -> Iterator[Finding]:
 
 def _witness(site: Site, _: Inventory) -> Iterator[Finding]:
     local = site.spec.azure_local
-    if len(local.nodes) == 2 and local.witness is None:
-        yield Finding(
-            ("azureLocal", "nodes"),
-            "a cluster of two nodes needs a witness",
-            "add 'witness: {storageAccount: …}'",
-        )
+    if len(local.nodes) != 2 or local.witness is not None:  # one that is out of reach: ARC005
+        return
+    if site.spec.connectivity.mode == "disconnected":
+        rack_aware = local.pattern == "rack-aware"
+        message = "a cluster of two nodes needs a witness, and a disconnected site reaches none"
+        yield Finding(("azureLocal", "nodes"), message, WITHOUT_RACKS if rack_aware else WITHOUT_WITNESS)
+    else:
+        message = "a cluster of two nodes needs a witness"
+        yield Finding(("azureLocal", "nodes"), message, "add 'witness: {storageAccount: …}'")
 
 
 def _storage_networks(site: Site, _: Inventory) -> Iterator[Finding]:
@@ -171,8 +180,8 @@ RULES = (
     ),
     Rule(
         code="AZL003",
-        summary="one intent carries each kind of traffic",
-        source="facts 1.4, hostNetwork; 1.8 (single node: no storage)",
+        summary="each kind of traffic has an intent, management and storage only one",
+        source="facts 1.4, hostNetwork; 1.8 (single node: no storage); Network ATC (compute: several)",
         check_site=_intents,
     ),
     Rule(
@@ -184,7 +193,7 @@ RULES = (
     Rule(
         code="AZL005",
         summary="a cluster of two nodes has a witness",
-        source="facts 1.2, row 5",
+        source="facts 1.2, row 5; 1.10",
         check_site=_witness,
     ),
     Rule(

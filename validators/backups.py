@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address
-from urllib.parse import urlsplit
 
 from fleet import catalog
 from fleet.inventory.inventory import Inventory, Site
@@ -10,6 +9,7 @@ from fleet.inventory.rule import Finding, Rule
 from fleet.model.site import SiteSpec
 
 from .services import stores
+from .urls import host_of
 
 _IN_CLUSTER = (".svc", ".svc.cluster.local", ".cluster.local")
 """How names of Kubernetes services end."""
@@ -48,8 +48,8 @@ def _outside(site: Site, _: Inventory) -> Iterator[Finding]:
     for key, store in stores(site.spec.services):
         if store.backup is None:
             continue
-        host = urlsplit(store.backup.target).netloc.partition(":")[0].lower()
-        if _inside(site.spec, host):
+        host = host_of(store.backup.target)
+        if host is not None and _inside(site.spec, host):
             yield Finding(
                 ("services", key, "backup", "target"),
                 f"the copies of {key} go to {host}, which is lost with the cluster",

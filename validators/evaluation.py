@@ -16,8 +16,11 @@ def _gates(site: Site, _: Inventory) -> Iterator[Finding]:
     if evaluation is None or site.spec.environment != "prod":
         return
     gates, figures = evaluation.gates.model_dump(by_alias=True), catalog.operating().gates
+    promises = _chat_promises(site)
     for key, figure in figures.items():
         given = gates[key]
+        if key == "maxP95Ms" and promises:
+            continue  # users were told of a figure of the site's own: EVA006 holds the gate to that
         if given < figure if key.startswith("min") else given > figure:
             yield Finding(
                 ("evaluation", "gates", key),
@@ -84,14 +87,28 @@ def _gate_keeps_the_promise(site: Site, _: Inventory) -> Iterator[Finding]:
     evaluation = site.spec.evaluation
     if evaluation is None:
         return
-    for name, deployment in site.spec.inference.items():
-        if evaluation.gates.max_p95_ms > deployment.slo.p95_ms:
+    path, gate, promises = ("evaluation", "gates", "maxP95Ms"), evaluation.gates, _chat_promises(site)
+    strictest = min(promises.values(), default=0)
+    for name, promise in promises.items():
+        if gate.max_p95_ms > promise:
             yield Finding(
-                ("evaluation", "gates", "maxP95Ms"),
-                f"an update may take {evaluation.gates.max_p95_ms} ms; "
-                f"{name!r} promises {deployment.slo.p95_ms} ms",
-                f"'maxP95Ms: {deployment.slo.p95_ms}' at most",
+                path,
+                f"an update may take {gate.max_p95_ms} ms; {name!r} promises {promise} ms",
+                f"'maxP95Ms: {strictest}' at most",
             )
+    # A gate that was written may be stricter than the promise; the one that counts otherwise was not meant.
+    if gate.max_p95_ms < strictest and "max_p95_ms" not in gate.model_fields_set:
+        yield Finding(
+            path,
+            f"an update may take {gate.max_p95_ms} ms where nothing else is said; the site's deployments "
+            f"promise {strictest} ms or more, so one that keeps every promise is refused",
+            f"'maxP95Ms: {strictest}', or less where an update can pass it",
+        )
+
+
+def _chat_promises(site: Site) -> dict[str, int]:
+    """By name of the deployment, what users of chat were promised: 95th percentile in ms."""
+    return {name: d.slo.p95_ms for name, d in site.spec.inference.items() if d.modality == "chat"}
 
 
 RULES = (
@@ -111,7 +128,7 @@ RULES = (
     Rule(
         code="EVA003",
         summary="a golden set has fifty conversations or more",
-        source="requirement L7",
+        source="judgement: gates are of 2 to 5 % (requirement L2); of fewer than 50 one failure is above 2 %",
         severity="warning",
         check_site=_enough_rows,
     ),
@@ -131,7 +148,7 @@ RULES = (
     ),
     Rule(
         code="EVA006",
-        summary="the gate for latency is within what was promised",
+        summary="the gate for latency is that of the promise",
         source="requirements L2, O1",
         severity="warning",
         check_site=_gate_keeps_the_promise,

@@ -1,11 +1,15 @@
 """Rules about GPUs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from fleet import catalog
 from fleet.inventory.inventory import Inventory, Site
 from fleet.inventory.rule import Finding, Rule
 from fleet.inventory.shape import did_you_mean
+from fleet.model.kubernetes import NodePool
+from fleet.model.site import SiteSpec
+
+from .shares import most_nodes
 
 
 def _vm_size_has_gpu(site: Site, _: Inventory) -> Iterator[Finding]:
@@ -47,38 +51,79 @@ def _vm_size_has_gpu(site: Site, _: Inventory) -> Iterator[Finding]:
             )
 
 
-def gpus_used(site: Site) -> int:
-    """GPUs that the site's node pools hold together."""
+def _pools_with_gpus(spec: SiteSpec) -> Iterator[tuple[str, NodePool, int]]:
+    """The pools whose VMs take GPUs, with how many each VM takes."""
     sizes = catalog.vm_sizes()
-    pools = site.spec.kubernetes.node_pools.values()
-    return sum(pool.count * sizes[pool.vm_size].gpus for pool in pools if pool.gpu and pool.vm_size in sizes)
+    for name, pool in spec.kubernetes.node_pools.items():
+        size = sizes.get(pool.vm_size)
+        if pool.gpu and size is not None and size.gpus:
+            yield name, pool, size.gpus
+
+
+def _placed(vms: Iterable[int], machines: int, each: int) -> bool:
+    """Whether VMs that take so many GPUs go on machines with `each`: a VM's are of one machine (DDA).
+
+    First the large ones, on the first machine with room: with VMs of one and two GPUs there is no better way.
+    """
+    free = [each] * machines
+    for vm in sorted(vms, reverse=True):
+        machine = next((n for n, left in enumerate(free) if left >= vm), None)
+        if machine is None:
+            return False
+        free[machine] -= vm
+    return True
 
 
 def _enough_gpus(site: Site, _: Inventory) -> Iterator[Finding]:
     spec = site.spec
     if spec.gpu is None:
         return
-    there, used = spec.gpu.per_node * len(spec.azure_local.nodes), gpus_used(site)
-    if used > there:
+    each, machines = spec.gpu.per_node, len(spec.azure_local.nodes)
+    pools = list(_pools_with_gpus(spec))
+    too_large = [(name, pool, gpus) for name, pool, gpus in pools if gpus > each]
+    for name, pool, gpus in too_large:
+        yield Finding(
+            ("kubernetes", "nodePools", name, "vmSize"),
+            f"a {pool.vm_size} takes {gpus} GPUs of one machine; a machine has {each}",
+            "a VM size with fewer GPUs",
+        )
+    if too_large:
+        return
+    vms = [gpus for _name, pool, gpus in pools for _node in range(pool.count)]
+    if sum(vms) > each * machines:
         yield Finding(
             ("gpu", "perNode"),
-            f"the node pools take {used} GPUs; the site has {there}",
+            f"the node pools take {sum(vms)} GPUs; the site has {each * machines}",
             "fewer nodes in the GPU pools, or more GPUs",
+        )
+    elif not _placed(vms, machines, each):
+        yield Finding(
+            ("gpu", "perNode"),
+            f"{len(vms)} VMs with GPUs do not go on {machines} machines with {each} each: "
+            "the GPUs of a VM are of one machine",
+            "fewer nodes in the GPU pools, or a VM size with fewer GPUs",
         )
 
 
 def _spare_gpu(site: Site, _: Inventory) -> Iterator[Finding]:
-    spec, sizes = site.spec, catalog.vm_sizes()
+    """Of each host, also where another one has a GPU free: that is what Microsoft asks for."""
+    spec = site.spec
     if spec.gpu is None:
         return
-    spare = spec.gpu.per_node * len(spec.azure_local.nodes) - gpus_used(site)
-    for name, pool in spec.kubernetes.node_pools.items():
-        size = sizes.get(pool.vm_size)
-        if pool.gpu and size is not None and 0 <= spare < size.gpus:
+    each, machines = spec.gpu.per_node, len(spec.azure_local.nodes)
+    pools = list(_pools_with_gpus(spec))
+    if not _placed([gpus for _name, pool, gpus in pools for _node in range(pool.count)], machines, each):
+        return  # GPU002 says it
+    grown = any(most_nodes(pool) > pool.count for _name, pool, _gpus in pools)
+    vms = [gpus for _name, pool, gpus in pools for _node in range(most_nodes(pool))]
+    for name, _pool, gpus in pools:
+        if not _placed(vms, machines, each - gpus):
+            scaled = ", when the autoscalers have added all that they may" if grown else ""
             yield Finding(
                 ("kubernetes", "nodePools", name, "count"),
-                f"no GPU is spare to upgrade the node pool {name!r}: the upgrade would hang",
-                "leave as many GPUs free as one of its nodes has",
+                f"not every machine has {gpus} GPU{'s' if gpus > 1 else ''} spare to upgrade "
+                f"the node pool {name!r}{scaled}: without, an upgrade hangs",
+                "leave as many GPUs of each machine free as one of its nodes has",
             )
 
 
@@ -103,14 +148,14 @@ RULES = (
     ),
     Rule(
         code="GPU002",
-        summary="the node pools take no more GPUs than there are",
+        summary="the node pools take no more GPUs than the machines have",
         source="facts 1.9 (DDA: a GPU belongs to one VM)",
         check_site=_enough_gpus,
     ),
     Rule(
         code="GPU003",
-        summary="a GPU is spare for upgrades",
-        source="facts 1.9, gpu-facts 2.5",
+        summary="every machine has a GPU spare for upgrades",
+        source="facts 1.9 (a spare GPU per host), gpu-facts 2.5",
         severity="warning",
         check_site=_spare_gpu,
     ),

@@ -1,6 +1,7 @@
 """Rules about GPUs that several workloads share, and about the operator that shares them."""
 
 from collections.abc import Iterator
+from math import floor
 
 from fleet import catalog
 from fleet.inventory.inventory import Inventory, Site
@@ -8,6 +9,12 @@ from fleet.inventory.rule import Finding, Rule
 from fleet.inventory.shape import did_you_mean
 
 from .shares import cut, deployments_on_gpus, shares_a_card
+
+_BY_PLUGIN = {
+    "mig": ("the MIG strategy is", "MIG manager and device plugin"),
+    "time-slicing": ("time slices are", "device plugin"),
+}
+"""Sharing that a device plugin is told of: what it is told, and the parts of the operator that do it."""
 
 
 def _slices_are_said(site: Site, _: Inventory) -> Iterator[Finding]:
@@ -103,11 +110,12 @@ def _no_more_than_its_share(site: Site, _: Inventory) -> Iterator[Finding]:
     for name, deployment, pool in deployments_on_gpus(site.spec):
         share = deployment.gpu_fraction or 1 / shares_a_card(site.spec, pool)
         if deployment.runtime == "vllm" and share < 1 and deployment.gpu_memory_utilization > share:
+            most = floor(share * 100 + 1e-9) / 100  # 0.29 * 100 is a little less than 29
             yield Finding(
                 ("inference", name, "gpuMemoryUtilization"),
                 f"{name} takes {deployment.gpu_memory_utilization:.0%} of a GPU's memory; "
                 f"its share is {share:.0%}",
-                f"at most 'gpuMemoryUtilization: {int(share * 100) / 100:g}'",
+                f"at most 'gpuMemoryUtilization: {most:g}'" if most else "a larger 'gpuFraction'",
             )
 
 
@@ -121,8 +129,8 @@ def _azure_brings_its_own(site: Site, _: Inventory) -> Iterator[Finding]:
             "the GPU operator's driver does not load on AKS Arc, whose nodes take signed modules only",
             "'driver: false'",
         )
-    # Time slices are the plugin's own configuration: Azure's can't be given one.
-    if operator.device_plugin and site.spec.gpu and site.spec.gpu.sharing != "time-slicing":
+    # Time slices and the MIG strategy are the plugin's own configuration: Azure's can't be given one.
+    if operator.device_plugin and site.spec.gpu and site.spec.gpu.sharing not in _BY_PLUGIN:
         yield Finding(
             ("gpu", "operator", "devicePlugin"),
             "AKS Arc runs a device plugin already, and two offer the same GPUs",
@@ -132,20 +140,19 @@ def _azure_brings_its_own(site: Site, _: Inventory) -> Iterator[Finding]:
 
 def _slices_need_the_operator(site: Site, _: Inventory) -> Iterator[Finding]:
     gpu = site.spec.gpu
-    if gpu is None or gpu.sharing not in ("mig", "time-slicing"):
+    if gpu is None or gpu.sharing not in _BY_PLUGIN:
         return
+    what, part = _BY_PLUGIN[gpu.sharing]
     if gpu.operator is None:
-        part = "MIG manager" if gpu.sharing == "mig" else "device plugin"
         yield Finding(
             ("gpu", "sharing"),
             f"'sharing: {gpu.sharing}' is done by the GPU operator's {part}, and the site has no operator",
-            "add 'operator: {version: v26.7.0}'"
-            + ("" if gpu.sharing == "mig" else " with 'devicePlugin: true'"),
+            "add 'operator: {version: v26.7.0, devicePlugin: true}'",
         )
-    elif gpu.sharing == "time-slicing" and not gpu.operator.device_plugin:
+    elif not gpu.operator.device_plugin:
         yield Finding(
             ("gpu", "operator", "devicePlugin"),
-            "time slices are configured in the GPU operator's device plugin, which is off",
+            f"{what} configured in the GPU operator's device plugin, which is off",
             "'devicePlugin: true', or another 'sharing'",
         )
 

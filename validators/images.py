@@ -22,6 +22,8 @@ def images(site: Site) -> Iterator[tuple[Path, str]]:
         yield ("agents", name, "image"), agent.image
     for name, tool in spec.tools.items():
         yield ("tools", name, "image"), tool.image
+    for name, sandbox in spec.sandboxes.items():
+        yield ("sandboxes", name, "image"), sandbox.image
 
 
 def _pinned(site: Site, _: Inventory) -> Iterator[Finding]:

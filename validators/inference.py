@@ -7,31 +7,39 @@ from fleet import catalog
 from fleet.inventory.inventory import Inventory, Site
 from fleet.inventory.rule import Finding, Rule
 from fleet.inventory.shape import did_you_mean
+from fleet.model.agents import AgentPolicies
 from fleet.model.fleet import ModelCard
 from fleet.model.inference import InferenceDeployment
 from fleet.model.kubernetes import NodePool
 from fleet.model.site import SiteSpec
 
 from .known_packages import packages
-from .shares import cards, cut, deployments_on_gpus, shares_a_card, usable_gib
+from .shares import CARD_SHARE, cards, cards_taken, cut, deployments_on_gpus, shares_a_card, usable_gib
 
 GIB = 1024**3
 # gpu-facts 6.1: KAITO's constants, and the share of memory that vLLM is left with.
 WEIGHT_EXPANSION, BASE_OVERHEAD_GIB, OVERHEAD_SHARE, USABLE_SHARE = 1.02, 2.3, 0.05, 0.84
+LONGEST_TRY = 600  # the model's bound of policies.timeoutSeconds
 BYTES_OF_16_BIT = {"fp32": 2.0, "fp16": 1.0, "int8": 0.5 * 1.06, "int4": 0.25 * 1.06}
 KV_BYTES = 2  # the cache stays in 16 bits whatever the weights are
 
 
 def kv_gib(model: ModelCard, deployment: InferenceDeployment) -> float:
-    """Memory in GiB that the sessions of one replica take when their contexts are full (gpu-facts 6.1)."""
-    sessions = ceil(deployment.slo.concurrent_sessions / deployment.replicas)
+    """Memory in GiB that the sessions of one copy take when their contexts are full (gpu-facts 6.1)."""
+    copies = deployment.replicas * max(deployment.gpus // _gpus_a_copy(deployment), 1)
+    sessions = ceil(deployment.slo.concurrent_sessions / copies)
     per_token = 2 * model.layers * model.kv_heads * model.head_dim * KV_BYTES
     return per_token * deployment.context_tokens * sessions / GIB
 
 
+def _gpus_a_copy(deployment: InferenceDeployment) -> int:
+    """GPUs that hold one copy of the model together; a replica with more of them holds several copies."""
+    return deployment.tensor_parallel or max(deployment.gpus, 1)
+
+
 def needed_gib(model: ModelCard, deployment: InferenceDeployment) -> float:
     """GPU memory in GiB that one replica needs on each of its GPUs (gpu-facts 6.1)."""
-    gpus = max(deployment.gpus, 1)
+    gpus = _gpus_a_copy(deployment)
     weights = model.weights_gib * BYTES_OF_16_BIT[deployment.precision] * WEIGHT_EXPANSION
     overhead = BASE_OVERHEAD_GIB + OVERHEAD_SHARE * weights / gpus + deployment.pinned_gib
     return (weights + kv_gib(model, deployment)) / gpus + overhead
@@ -125,18 +133,23 @@ def _part(spec: SiteSpec, pool: NodePool, deployment: InferenceDeployment) -> st
 
 def _pool_has_gpus(site: Site, _: Inventory) -> Iterator[Finding]:
     spec = site.spec
-    wanted: dict[str, float] = {}
+    wanted: dict[str, list[float]] = {}
     for name, deployment, pool in deployments_on_gpus(spec):
         there = cards(pool) * shares_a_card(spec, pool)
-        asked = (deployment.gpu_fraction or deployment.gpus) * deployment.replicas
-        wanted[deployment.node_pool] = wanted.get(deployment.node_pool, 0) + asked
-        if 0 < there < wanted[deployment.node_pool] - 1e-9:
-            yield Finding(
-                ("inference", name, "replicas"),
-                f"{wanted[deployment.node_pool]:g} GPUs are asked of "
-                f"the node pool {deployment.node_pool!r}, which has {there}",
-                "fewer replicas, or a larger pool",
-            )
+        asked = wanted.setdefault(deployment.node_pool, [])
+        asked += [deployment.gpu_fraction or deployment.gpus] * deployment.replicas
+        taken = cards_taken(asked)
+        if not 0 < there < taken:
+            continue
+        parts = any(ask < 1 for ask in asked)
+        yield Finding(
+            ("inference", name, "replicas"),
+            f"{taken} GPUs are asked of the node pool {deployment.node_pool!r}, which has {there}"
+            + (f": fractions of a card are {CARD_SHARE:g} of it together at most" if parts else ""),
+            "smaller fractions, fewer replicas, or a larger pool"
+            if parts
+            else "fewer replicas, or a larger pool",
+        )
 
 
 def _node_memory(site: Site, inventory: Inventory) -> Iterator[Finding]:
@@ -148,6 +161,8 @@ def _node_memory(site: Site, inventory: Inventory) -> Iterator[Finding]:
         size = sizes.get(pool.vm_size) if pool else None
         if deployment.accelerator != "cpu" or model is None or size is None:
             continue
+        if deployment.memory_gib is not None:
+            continue  # its limit is that and not half of the node: INF014 and INF015
         need = model.weights_gib * BYTES_OF_16_BIT[deployment.precision] * WEIGHT_EXPANSION + kv_gib(
             model, deployment
         )
@@ -202,8 +217,21 @@ def _slo_and_timeout(site: Site, _: Inventory) -> Iterator[Finding]:
                 ("agents", name, "policies", "timeoutSeconds"),
                 f"{name!r} gives up after {agent.policies.timeout_seconds} s; "
                 f"{agent.inference!r} may take {promised:.0f} s by its own promise",
-                f"at least 'timeoutSeconds: {ceil(promised)}'",
+                _patience(agent.policies, ceil(promised)),
             )
+
+
+def _patience(policies: AgentPolicies, seconds: int) -> str:
+    """What to type so that a try may take so many seconds and the last one still ends in time (AGT006)."""
+    if seconds > LONGEST_TRY:
+        return f"a promise of {LONGEST_TRY} s at most: 'p95Ms' and 'queueDelayMs' of the deployment"
+    deadline, tries = policies.deadline_seconds, 1 + policies.max_retries
+    if deadline is None or seconds * tries <= deadline:
+        return f"at least 'timeoutSeconds: {seconds}'"
+    longer = f"'deadlineSeconds: {seconds * tries}'"
+    if seconds <= deadline:
+        longer += f" or 'maxRetries: {deadline // seconds - 1}'"
+    return f"at least 'timeoutSeconds: {seconds}', with {longer}"
 
 
 def _memory(
@@ -221,6 +249,9 @@ def _memory(
 
 def _what_fits(deployment: InferenceDeployment, model: ModelCard, usable: float) -> str:
     """The smallest change that makes it fit, as something to type."""
+    spread = deployment.model_copy(update={"tensor_parallel": None})
+    if model.kv_heads % max(deployment.gpus, 1) == 0 and needed_gib(model, spread) <= usable:
+        return f"'tensorParallel: {deployment.gpus}' fits: one copy over all GPUs of a replica"
     for precision in ("int8", "int4"):
         smaller = BYTES_OF_16_BIT[precision] < BYTES_OF_16_BIT[deployment.precision]
         if smaller and needed_gib(model, deployment.model_copy(update={"precision": precision})) <= usable:

@@ -9,6 +9,10 @@ from fleet import catalog
 from fleet.inventory.inventory import Inventory, Site
 from fleet.inventory.rule import Finding, Rule
 from fleet.inventory.shape import did_you_mean
+from fleet.model.site import SiteSpec
+
+CONTROL_PLANES = (3, 5)
+"""How many VMs a control plane of more than one may have (facts 1.9)."""
 
 
 def _control_plane_size(site: Site, _: Inventory) -> Iterator[Finding]:
@@ -41,7 +45,8 @@ def _limits(site: Site, _: Inventory) -> Iterator[Finding]:
 
 def _single_control_plane(site: Site, _: Inventory) -> Iterator[Finding]:
     spec = site.spec
-    alone = spec.kubernetes.control_plane.count == 1
+    # Where racks need more still, K8S018 says it.
+    alone = spec.kubernetes.control_plane.count == 1 and _needed_by_racks(spec) is None
     if alone and spec.environment == "prod" and spec.topology == "datacenter-cluster":
         yield Finding(
             ("kubernetes", "controlPlane", "count"),
@@ -62,18 +67,28 @@ def _system_pool(site: Site, _: Inventory) -> Iterator[Finding]:
         yield Finding(path, f"the system pool {kubernetes.system_pool!r} has GPUs", did_you_mean("", plain))
 
 
-def _rack_aware_control_plane(site: Site, _: Inventory) -> Iterator[Finding]:
-    """AKS spreads over hosts and not over zones: with few VMs all may be in one zone."""
-    local, count = site.spec.azure_local, site.spec.kubernetes.control_plane.count
-    if local.pattern != "rack-aware":
-        return
+def _needed_by_racks(spec: SiteSpec) -> tuple[int, int] | None:
+    """The machines of the largest zone, and control plane VMs that are more; None where there are enough.
+
+    AKS spreads over hosts and not over zones: with few VMs all may be in one zone.
+    """
+    local, count = spec.azure_local, spec.kubernetes.control_plane.count
     zones = Counter(node.zone for node in local.nodes)
     hosts = max(zones.values())
-    if len(zones) > 1 and count <= hosts:
+    if local.pattern != "rack-aware" or len(zones) < 2 or count > hosts:
+        return None
+    more = next((number for number in CONTROL_PLANES if number > hosts), None)
+    return (hosts, more) if more is not None else None  # of larger zones AZL010 says it
+
+
+def _rack_aware_control_plane(site: Site, _: Inventory) -> Iterator[Finding]:
+    count, needed = site.spec.kubernetes.control_plane.count, _needed_by_racks(site.spec)
+    if needed is not None:
+        hosts, more = needed
         yield Finding(
             ("kubernetes", "controlPlane", "count"),
             f"{count} control plane VM{'' if count == 1 else 's'} may all be in one zone of {hosts} machines",
-            f"'count: {3 if hosts < 3 else 5}': more than a zone has machines",
+            f"'count: {more}': more than a zone has machines",
         )
 
 

@@ -1,13 +1,17 @@
 """Rules about the machines of a cluster: their classes, their zones, and what runs on them."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from fleet import catalog
 from fleet.inventory.inventory import Inventory, Site
 from fleet.inventory.rule import Finding, Rule
 from fleet.inventory.source import Path
 from fleet.model.azure_local import AzureLocal
+from fleet.model.kubernetes import NodePool
+
+from .azure_local import WITHOUT_RACKS
+from .shares import most_nodes
 
 NODES: Path = ("azureLocal", "nodes")
 
@@ -68,10 +72,16 @@ def _rack_aware_witness(site: Site, _: Inventory) -> Iterator[Finding]:
     local = site.spec.azure_local
     # With two machines AZL005 says it.
     if local.pattern == "rack-aware" and local.witness is None and len(local.nodes) != 2:
+        disconnected = site.spec.connectivity.mode == "disconnected"
         yield Finding(
             ("azureLocal", "pattern"),
-            "a rack-aware cluster needs a cloud witness: with one zone down the rest is no majority",
-            "add 'witness: {storageAccount: …}'",
+            "a rack-aware cluster needs a cloud witness"
+            + (
+                ", and a disconnected site reaches none"
+                if disconnected
+                else ": with one zone down the rest is no majority"
+            ),
+            WITHOUT_RACKS if disconnected else "add 'witness: {storageAccount: …}'",
         )
 
 
@@ -170,11 +180,11 @@ def _memory_of_machines(local: AzureLocal) -> list[int] | None:
     return known if len(known) == len(local.nodes) else None
 
 
-def _memory_of_vms(site: Site) -> int | None:
-    """GiB of all VMs of the AKS cluster; None when a size is not known."""
+def _memory_of_vms(site: Site, nodes: Callable[[NodePool], int]) -> int | None:
+    """GiB of all VMs of the AKS cluster, with so many nodes in a pool; None when a size is not known."""
     sizes, kubernetes = catalog.vm_sizes(), site.spec.kubernetes
     vms: list[tuple[str, int]] = [(kubernetes.control_plane.vm_size, kubernetes.control_plane.count)]
-    vms += [(pool.vm_size, pool.count) for pool in kubernetes.node_pools.values()]
+    vms += [(pool.vm_size, nodes(pool)) for pool in kubernetes.node_pools.values()]
     if any(name not in sizes for name, _count in vms):
         return None
     return sum(sizes[name].memory_gib * count for name, count in vms)
@@ -182,7 +192,7 @@ def _memory_of_vms(site: Site) -> int | None:
 
 def _vms_fit(site: Site, _: Inventory) -> Iterator[Finding]:
     machines = _memory_of_machines(site.spec.azure_local)
-    need = _memory_of_vms(site) if machines else None
+    need = _memory_of_vms(site, lambda pool: pool.count) if machines else None
     if machines and need is not None and need >= sum(machines):
         yield Finding(
             ("kubernetes", "nodePools"),
@@ -196,11 +206,15 @@ def _vms_fit_without_one(site: Site, _: Inventory) -> Iterator[Finding]:
     machines = _memory_of_machines(site.spec.azure_local)
     if machines is None or len(machines) < 2:
         return
-    need, left = _memory_of_vms(site), sum(machines) - max(machines)
-    if need is not None and left <= need < sum(machines):
+    at_first, need = _memory_of_vms(site, lambda pool: pool.count), _memory_of_vms(site, most_nodes)
+    left = sum(machines) - max(machines)
+    if at_first is None or need is None or at_first >= sum(machines):
+        return  # of those that are there from the start AZL019 says it
+    if left <= need:
+        grown = " when the autoscalers have added all that they may" if need > at_first else ""
         yield Finding(
             ("kubernetes", "nodePools"),
-            f"with one machine down {left} GiB of memory are left; the cluster's VMs take {need} GiB",
+            f"with one machine down {left} GiB of memory are left; the cluster's VMs take {need} GiB{grown}",
             "take fewer or smaller VMs, or more memory: machines are also down while they are updated",
         )
 

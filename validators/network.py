@@ -9,6 +9,8 @@ from fleet.inventory.inventory import Inventory, Site
 from fleet.inventory.rule import Finding, Rule
 from fleet.inventory.source import Path
 
+from .addresses import last_of
+
 
 def _overlaps(site: Site, _: Inventory) -> Iterator[Finding]:
     local, kubernetes = site.spec.azure_local, site.spec.kubernetes
@@ -28,13 +30,29 @@ def _overlaps(site: Site, _: Inventory) -> Iterator[Finding]:
                 "choose a network that nothing else at the site uses",
             )
     services = catalog.limits().service_cidr
-    for _name, network, path in networks:
+    for network, path in (
+        (kubernetes.pod_cidr, ("kubernetes", "podCidr")),
+        (kubernetes.network.cidr, ("kubernetes", "network", "cidr")),
+    ):
         if network.overlaps(services):
             yield Finding(
                 path,
                 f"{network} overlaps the Kubernetes services, {services}",
                 f"AKS on Azure Local can't move its services; stay outside {services}",
             )
+
+
+def _management_in_services(site: Site, _: Inventory) -> Iterator[Finding]:
+    """A warning, as the Environment Validator has it: 10.96.0.0/12 holds many a company's own networks."""
+    network, services = site.spec.azure_local.management.cidr, catalog.limits().service_cidr
+    # Of a network that AKS shares, NET001 says it.
+    if network.overlaps(services) and network != site.spec.kubernetes.network.cidr:
+        yield Finding(
+            ("azureLocal", "management", "cidr"),
+            f"the management network {network} overlaps the Kubernetes services, {services}: pods reach a "
+            "service where a machine has the same address",
+            f"stay outside {services}, which can't be moved, or suppress this where nothing else is free",
+        )
 
 
 def _infra_pool_size(site: Site, _: Inventory) -> Iterator[Finding]:
@@ -48,14 +66,17 @@ def _infra_pool_size(site: Site, _: Inventory) -> Iterator[Finding]:
         )
         return
     if not limits.infra_pool_min <= pool.size <= limits.infra_pool_max:
-        least = pool.start + limits.infra_pool_min - 1
+        least = last_of(pool.start, limits.infra_pool_min, local.management.cidr)
+        small = (
+            f"with this start, 'end: {least}' is the least"
+            if least
+            else f"{limits.infra_pool_min} addresses in a row, all of {local.management.cidr}"
+        )
         yield Finding(
             (*path, "end"),
             f"the infrastructure pool has {pool.size} address{'es' if pool.size > 1 else ''}; "
             f"Azure Local takes {limits.infra_pool_min} to {limits.infra_pool_max}",
-            f"with this start, 'end: {least}' is the least"
-            if pool.size < limits.infra_pool_min
-            else "end it sooner",
+            small if pool.size < limits.infra_pool_min else "end it sooner",
         )
     for key, address in (("start", pool.start), ("end", pool.end)):
         if address not in local.management.cidr:
@@ -85,6 +106,13 @@ RULES = (
         summary="the networks of a site do not overlap",
         source="facts 1.6 and 1.7 (Environment Validator, POD_CIDR and Service_CIDR overlap)",
         check_site=_overlaps,
+    ),
+    Rule(
+        code="NET023",
+        summary="the management network is not that of the Kubernetes services",
+        source="facts 1.7 (Service_CIDR: a warning)",
+        severity="warning",
+        check_site=_management_in_services,
     ),
     Rule(
         code="NET002",

@@ -51,10 +51,11 @@ def _system_pool_empties(site: Site, _: Inventory) -> Iterator[Finding]:
     kubernetes = site.spec.kubernetes
     pool = kubernetes.node_pools.get(kubernetes.system_pool)
     if pool is not None and pool.autoscale is not None and pool.autoscale.min_count == 0:
+        two = kubernetes.system_pool in _pools_of_two(site)
         yield Finding(
             (*POOLS, kubernetes.system_pool, "autoscale", "minCount"),
             f"the autoscaler may take every node of the system pool {kubernetes.system_pool}",
-            "'minCount: 1'",
+            _two_nodes(pool) if two else "'minCount: 1'",
         )
 
 
@@ -97,16 +98,23 @@ def _system_pool_os(site: Site, _: Inventory) -> Iterator[Finding]:
 
 
 def _windows_workloads(site: Site, _: Inventory) -> Iterator[Finding]:
-    spec = site.spec
-    windows = {name for name, pool in spec.kubernetes.node_pools.items() if pool.os == "windows"}
+    pools = site.spec.kubernetes.node_pools
+    windows = {name: pool for name, pool in pools.items() if pool.os == "windows"}
     if not windows:
         return
     for kind, name, at in _placed(site):
-        if at in windows and kind in ("agents", "tools"):
+        if at in windows:
             yield Finding(
                 (kind, name, "nodePool"),
                 f"{name} is a Linux container; its pool {at} runs Windows",
                 "name a Linux pool",
+            )
+    for name, pool in windows.items():
+        if pool.sandbox_runtimes:
+            yield Finding(
+                (*POOLS, name, "sandboxRuntimes"),
+                f"{' and '.join(pool.sandbox_runtimes)} run on Linux nodes; the pool {name} runs Windows",
+                "'os: linux', or leave 'sandboxRuntimes' out",
             )
 
 
@@ -129,7 +137,8 @@ def _purposes(site: Site, _: Inventory) -> Iterator[Finding]:
         return
     for kind, name, at in _placed(site):
         purpose = pools[at].purpose if at in pools else None
-        if purpose is not None and purpose != kind:
+        # Tools are beside the agents that call them, unless they have a pool of their own.
+        if purpose is not None and purpose != kind and (kind, purpose) != ("tools", "agents"):
             yield Finding(
                 (kind, name, "nodePool"),
                 f"{kind}.{name} runs on the pool {at}, which is reserved for {purpose}",
@@ -186,19 +195,34 @@ def _taints_once(site: Site, _: Inventory) -> Iterator[Finding]:
             seen.add((taint.key, taint.effect))
 
 
-def _single_worker(site: Site, _: Inventory) -> Iterator[Finding]:
+def _pools_of_two(site: Site) -> set[str]:
+    """Pools that keep two nodes: those of agents and tools in a production cluster."""
     spec = site.spec
     if spec.environment != "prod" or spec.topology != "datacenter-cluster":
-        return
-    used = {at for kind, _name, at in _placed(site) if kind in ("agents", "tools")}
-    for name, pool in spec.kubernetes.node_pools.items():
+        return set()
+    return {at for kind, _name, at in _placed(site) if kind in ("agents", "tools")}
+
+
+def _two_nodes(pool: NodePool) -> str:
+    """What makes a pool keep two nodes, without being wrong in another way then (K8S006, K8S007)."""
+    if pool.autoscale is None:
+        return "'count: 2'"
+    more = ["maxCount: 2"] if pool.autoscale.max_count < 2 else []
+    return f"'{', '.join(['minCount: 2', *more])}'" + (" and 'count: 2'" if pool.count < 2 else "")
+
+
+def _single_worker(site: Site, _: Inventory) -> Iterator[Finding]:
+    kubernetes, used = site.spec.kubernetes, _pools_of_two(site)
+    for name, pool in kubernetes.node_pools.items():
         least = pool.autoscale.min_count if pool.autoscale else pool.count
+        if least == 0 and name == kubernetes.system_pool:
+            continue  # K8S008 says it
         if name in used and least < 2:
             yield Finding(
                 (*POOLS, name, "autoscale", "minCount") if pool.autoscale else (*POOLS, name, "count"),
                 f"the pool {name} of a production cluster may have {least} node{'' if least == 1 else 's'}: "
                 "its agents and tools stop while it is upgraded",
-                "'minCount: 2'" if pool.autoscale else "'count: 2'",
+                _two_nodes(pool),
             )
 
 
@@ -241,7 +265,7 @@ RULES = (
     ),
     Rule(
         code="K8S012",
-        summary="agents and tools run on Linux pools",
+        summary="everything that fleet renders runs on Linux pools",
         source="requirement A2; Kubernetes: Windows nodes take no Linux security settings",
         check_site=_windows_workloads,
     ),

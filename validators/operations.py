@@ -1,4 +1,4 @@
-"""Rules about who looks after a site, and when it may be changed."""
+"""Rules about who looks after a site."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -6,13 +6,11 @@ from typing import Any
 from fleet import catalog
 from fleet.inventory.inventory import Inventory, Site
 from fleet.inventory.rule import Across, Fact, Finding, FleetFacts, Rule
-from fleet.model.schedule import Day, Window
 from fleet.model.services import Services
 from fleet.model.site import SiteSpec
 
-DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-DAY = 24 * 60
-WEEK = 7 * DAY
+_PHASES = ("foundation", "inference", "tools", "production")
+"""Of `operations.phase`, in their order (requirements Q1 to Q5)."""
 
 
 def _serves(spec: SiteSpec) -> bool:
@@ -79,55 +77,13 @@ def _runbooks(site: Site, _: Inventory) -> Iterator[Finding]:
 
 def _phase(site: Site, _: Inventory) -> Iterator[Finding]:
     spec, phase = site.spec, site.spec.operations.phase
-    if phase == "foundation" and spec.inference:
-        later = "inference"
-    elif phase in ("foundation", "inference") and spec.tools:
-        later = "tools"
-    else:
-        return
-    yield Finding(
-        ("operations", "phase"),
-        f"the phase is {phase}, and the site has {later} already",
-        f"'phase: {later}'",
-    )
-
-
-def longest_minutes(windows: tuple[Window, ...]) -> int:
-    """Minutes of the longest time that windows are open without a break; at most a week."""
-    spans = sorted(
-        (start, start + window.minutes)
-        for window in windows
-        for day in window.days
-        for start in (DAYS.index(day) * DAY + _minute(window.start),)
-    )
-    longest = end = 0
-    begin = 0
-    # Twice: what is open over the end of the week goes on at its start.
-    for first, last in [*spans, *((first + WEEK, last + WEEK) for first, last in spans)]:
-        if first > end or not longest:
-            begin = first
-            end = last
-        end = max(end, last)
-        longest = max(longest, end - begin)
-    return min(longest, WEEK)
-
-
-def _minute(clock: str) -> int:
-    hours, minutes = clock.split(":")
-    return int(hours) * 60 + int(minutes)
-
-
-def _long_enough(site: Site, _: Inventory) -> Iterator[Finding]:
-    maintenance = site.spec.maintenance
-    if maintenance is None:
-        return
-    longest, needed = longest_minutes(maintenance.windows), catalog.operating().deployment_minutes
-    if longest < needed:
+    there = (("inference", spec.inference), ("tools", spec.tools))
+    later = [name for name, things in there if things and _PHASES.index(phase) < _PHASES.index(name)]
+    if later:
         yield Finding(
-            ("maintenance", "windows"),
-            f"no maintenance window is longer than {longest} minutes; "
-            f"deploying a cluster takes up to {needed}",
-            f"'minutes: {needed}' or more",
+            ("operations", "phase"),
+            f"the phase is {phase}, and the site has {' and '.join(later)} already",
+            f"'phase: {later[-1]}'",
         )
 
 
@@ -222,13 +178,6 @@ RULES = (
         source="requirements Q1 to Q5",
         severity="warning",
         check_site=_phase,
-    ),
-    Rule(
-        code="OPS006",
-        summary="a deployment fits into a maintenance window",
-        source="facts 1.2, rows 9 and 10; requirement N9",
-        severity="warning",
-        check_site=_long_enough,
     ),
     Rule(
         code="OPS007",

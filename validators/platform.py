@@ -1,7 +1,6 @@
 """Rules about the platform below agents: the entry, certificates, who trusts whom."""
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from fleet import catalog
 from fleet.inventory.inventory import Inventory, Site
@@ -10,6 +9,7 @@ from fleet.inventory.rule import Finding, Rule
 from fleet.model.services import Certificates
 
 from .agents import EVERYWHERE
+from .urls import host_of
 
 CERTIFICATES = ("platform", "certificates")
 
@@ -28,7 +28,7 @@ def _public_authority(certificates: Certificates) -> str | None:
     """The host of the public certificate authority that certificates come from, if they do."""
     if certificates.issuer != "acme" or certificates.acme_server is None:
         return None
-    host = (urlsplit(certificates.acme_server).hostname or "").lower()
+    host = host_of(certificates.acme_server) or ""
     domains = catalog.platform().public_acme
     return host if any(host == domain or host.endswith(f".{domain}") for domain in domains) else None
 
@@ -47,12 +47,17 @@ def _authority_in_reach(site: Site, _: Inventory) -> Iterator[Finding]:
 
 def _renewal(site: Site, _: Inventory) -> Iterator[Finding]:
     certificates = site.spec.platform.certificates
-    if certificates.renew_days_before >= certificates.valid_days:
+    days, before = certificates.valid_days, certificates.renew_days_before
+    if before >= days:
+        if days == 1:
+            better = "'validDays: 3, renewDaysBefore: 1': whole days, and a renewal before the last"
+        else:
+            better = f"'renewDaysBefore: {max(days // 3, 1)}', about a third of 'validDays'"
         yield Finding(
             (*CERTIFICATES, "renewDaysBefore"),
-            f"certificates of {certificates.valid_days} days are renewed {certificates.renew_days_before} "
-            "days before they end, which is before they are made",
-            f"'renewDaysBefore: {certificates.valid_days // 3}', a third of 'validDays'",
+            f"certificates of {days} day{'s' if days > 1 else ''} are renewed {before} "
+            f"day{'s' if before > 1 else ''} before they end, which is before they are made",
+            better,
         )
 
 

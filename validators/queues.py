@@ -93,7 +93,9 @@ def _quota_and_limit(site: Site, _: Inventory) -> Iterator[Finding]:
     kai = kai_of(site)
     for name, queue in kai.queues.items() if kai else ():
         for key, unit, quota, limit in _resources(queue):
-            if limit != UNLIMITED and (quota == UNLIMITED or quota > limit):
+            # A limit of 0 is nothing beyond the quota; a quota that nobody wrote was not meant to guarantee.
+            said = f"{key}_quota{'_mb' if unit else ''}" in queue.model_fields_set
+            if said and limit > 0 and (quota == UNLIMITED or quota > limit):
                 guaranteed = "without limit" if quota == UNLIMITED else f"{quota:g}"
                 yield Finding(
                     ("gpu", "kai", "queues", name, f"{key}Quota{unit}"),
@@ -111,37 +113,21 @@ def _resources(queue: Queue) -> tuple[tuple[str, str, float, float], ...]:
     )
 
 
-def _children_fit(site: Site, _: Inventory) -> Iterator[Finding]:
-    kai = kai_of(site)
-    if kai is None:
-        return
-    for name, queue in kai.queues.items():
-        if queue.gpu_quota == UNLIMITED:
-            continue
-        quotas = [child.gpu_quota for child in kai.queues.values() if child.parent == name]
-        total = sum(quota for quota in quotas if quota != UNLIMITED)
-        if UNLIMITED in quotas or total > queue.gpu_quota:
-            asked = "GPUs without limit" if UNLIMITED in quotas else f"{total:g} GPUs"
-            yield Finding(
-                ("gpu", "kai", "queues", name, "gpuQuota"),
-                f"the queues under {name!r} are guaranteed {asked}, and it {queue.gpu_quota:g}",
-                f"'gpuQuota: {total:g}', or less for those under it" if total else "a number for each",
-            )
-
-
 def _closed(site: Site, _: Inventory) -> Iterator[Finding]:
     kai = kai_of(site)
     if kai is None:
         return
-    on_gpus = {d.queue for d in site.spec.inference.values() if d.accelerator == "gpu"}
+    # Of what may not be stopped KAI011 says that the quota is missing.
+    on_gpus = {d.queue for d in site.spec.inference.values() if d.accelerator == "gpu" and d.preemptible}
     for name, queue in kai.queues.items():
         for key, unit, quota, limit in _resources(queue):
             if limit == 0 and quota == 0 and (key != "gpu" or name in on_gpus):
                 word = {"gpu": "GPU", "cpu": "CPU", "memory": "memory"}[key]
+                both = f"'{key}Quota{unit}: -1' and " if key != "gpu" else ""
                 yield Finding(
                     ("gpu", "kai", "queues", name, f"{key}Limit{unit}"),
                     f"a limit of 0 gives the queue {name!r} no {word} at all",
-                    f"'{key}Limit{unit}: -1' is without limit",
+                    f"{both}'{key}Limit{unit}: -1': without limit",
                 )
 
 
@@ -212,13 +198,6 @@ RULES = (
         summary="a queue is guaranteed no more than its limit",
         source="gpu-facts 1.4",
         check_site=_quota_and_limit,
-    ),
-    Rule(
-        code="KAI009",
-        summary="the queues under a queue are guaranteed no more than it is",
-        source="gpu-facts 1.4 (KAI's webhook warns)",
-        severity="warning",
-        check_site=_children_fit,
     ),
     Rule(
         code="KAI010",

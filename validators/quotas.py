@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from fleet.inventory.inventory import Inventory, Site
 from fleet.inventory.rule import Finding, Rule
 from fleet.model.inference import InferenceDeployment
+from fleet.model.kubernetes import Kai, Queue
 
 from .queues import OPERATOR_OWNS_PODS, UNLIMITED, above, kai_of
 from .shares import deployments_on_gpus, queued_capacity, queued_gpus
@@ -19,24 +20,51 @@ def _lasting(site: Site) -> Iterator[InferenceDeployment]:
             yield deployment
 
 
-def _gpu_quota(site: Site, _: Inventory) -> Iterator[Finding]:
-    kai = kai_of(site)
-    if kai is None:
-        return
+def _wanted(site: Site, kai: Kai) -> dict[str, float]:
+    """GPUs that may not be taken away, by the queue that they are waited for in and those above it."""
     wanted: dict[str, float] = {}
     for _name, deployment, pool in deployments_on_gpus(site.spec):
         if deployment.preemptible or not deployment.queue or deployment.runtime == OPERATOR_OWNS_PODS:
             continue
         for queue in above(kai, deployment.queue):
             wanted[queue] = wanted.get(queue, 0) + queued_gpus(site.spec, pool, deployment)
-    for name in sorted(wanted):
-        quota = kai.queues[name].gpu_quota
-        if quota != UNLIMITED and wanted[name] > quota + 1e-9:
+    return wanted
+
+
+def _is_short(queue: Queue, wanted: float) -> bool:
+    return queue.gpu_quota != UNLIMITED and wanted > queue.gpu_quota + 1e-9
+
+
+def _gpu_quota(site: Site, _: Inventory) -> Iterator[Finding]:
+    kai = kai_of(site)
+    for name, wanted in sorted(_wanted(site, kai).items()) if kai else ():
+        if kai is None or not _is_short(kai.queues[name], wanted):
+            continue
+        below = sum(max(queue.gpu_quota, 0) for queue in kai.queues.values() if queue.parent == name)
+        yield Finding(
+            ("gpu", "kai", "queues", name, "gpuQuota"),
+            f"{wanted:g} GPUs of the queue {name!r} are for what may not be stopped; "
+            f"it is guaranteed {kai.queues[name].gpu_quota:g}",
+            f"at least 'gpuQuota: {max(wanted, below):g}', or 'preemptible: true' at a deployment",
+        )
+
+
+def _children_fit(site: Site, _: Inventory) -> Iterator[Finding]:
+    kai = kai_of(site)
+    if kai is None:
+        return
+    short = {name for name, wanted in _wanted(site, kai).items() if _is_short(kai.queues[name], wanted)}
+    for name, queue in kai.queues.items():
+        if queue.gpu_quota == UNLIMITED or name in short:
+            continue  # of one that is short for its own work KAI011 says it
+        quotas = [child.gpu_quota for child in kai.queues.values() if child.parent == name]
+        total = sum(quota for quota in quotas if quota != UNLIMITED)
+        if UNLIMITED in quotas or total > queue.gpu_quota:
+            asked = "GPUs without limit" if UNLIMITED in quotas else f"{total:g} GPUs"
             yield Finding(
                 ("gpu", "kai", "queues", name, "gpuQuota"),
-                f"{wanted[name]:g} GPUs of the queue {name!r} are for what may not be stopped; "
-                f"it is guaranteed {quota:g}",
-                f"at least 'gpuQuota: {wanted[name]:g}', or 'preemptible: true' at a deployment",
+                f"the queues under {name!r} are guaranteed {asked}, and it {queue.gpu_quota:g}",
+                f"'gpuQuota: {total:g}', or less for those under it" if total else "a number for each",
             )
 
 
@@ -51,12 +79,14 @@ def _cpu_and_memory_quota(site: Site, _: Inventory) -> Iterator[Finding]:
             memory[name] = memory.get(name, 0) + gib * MB_A_GIB * deployment.replicas
     for name in sorted(memory):
         queue = kai.queues[name]
-        if queue.cpu_quota == 0:
+        if queue.cpu_quota == 0 and queue.cpu_limit != 0:  # closed, says KAI010
             yield Finding(
                 ("gpu", "kai", "queues", name, "cpuQuota"),
                 f"the queue {name!r} guarantees no CPU, so what may not be stopped never starts in it",
                 "'cpuQuota: -1' is without limit",
             )
+        if queue.memory_quota_mb == queue.memory_limit_mb == 0:
+            continue
         if queue.memory_quota_mb == 0 or UNLIMITED != queue.memory_quota_mb < memory[name]:
             yield Finding(
                 ("gpu", "kai", "queues", name, "memoryQuotaMb"),
@@ -83,6 +113,13 @@ def _site_has_it(site: Site, _: Inventory) -> Iterator[Finding]:
 
 
 RULES = (
+    Rule(
+        code="KAI009",
+        summary="the queues under a queue are guaranteed no more than it is",
+        source="gpu-facts 1.4 (KAI's webhook warns)",
+        severity="warning",
+        check_site=_children_fit,
+    ),
     Rule(
         code="KAI011",
         summary="what may not be stopped is inside its queue's GPU quota",

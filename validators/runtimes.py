@@ -15,23 +15,32 @@ def _modality(site: Site, _: Inventory) -> Iterator[Finding]:
             yield Finding(
                 ("inference", name, "modality"),
                 f"{deployment.runtime} does not serve {deployment.modality}",
-                f"'runtime: vllm', or one of {', '.join(served)}",
+                ("" if deployment.accelerator == "gpu" else "'accelerator: gpu' with ")  # INF002
+                + f"'runtime: vllm', or one of {', '.join(served)}",
             )
 
 
 def _provider(site: Site, _: Inventory) -> Iterator[Finding]:
-    facts = catalog.serving()
+    facts, pools = catalog.serving(), site.spec.kubernetes.node_pools
     for name, deployment in site.spec.inference.items():
         provider = deployment.execution_provider
         if provider is None:
             continue
+        pool = pools.get(deployment.node_pool)
+        os = pool.os if pool else "linux"
         path = ("inference", name, "executionProvider")
         if not facts.runtimes[deployment.runtime].onnx:
             yield Finding(
                 path, f"{deployment.runtime} has no execution provider: it is ONNX Runtime's", "leave it out"
             )
+        elif deployment.accelerator == "npu":
+            continue  # there is none, says INF010
         elif deployment.accelerator not in facts.providers[provider].accelerators:
-            fitting = [key for key, p in facts.providers.items() if deployment.accelerator in p.accelerators]
+            fitting = [
+                key
+                for key, p in facts.providers.items()
+                if deployment.accelerator in p.accelerators and os in p.os
+            ]
             yield Finding(
                 path,
                 f"the execution provider {provider} does not run on {deployment.accelerator}",

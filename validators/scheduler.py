@@ -5,15 +5,20 @@ from collections.abc import Iterator
 from fleet import catalog
 from fleet.inventory.inventory import Inventory, Site
 from fleet.inventory.rule import Finding, Rule
+from fleet.model.kubernetes import Kai
 
 from .queues import kai_of
 
 HOSTNAME = "kubernetes.io/hostname"
 
 
+def _minor(kai: Kai) -> str:
+    return kai.version.rpartition(".")[0]
+
+
 def _retracted(site: Site, _: Inventory) -> Iterator[Finding]:
     kai = kai_of(site)
-    if kai is not None and kai.version in catalog.scheduling().retracted:
+    if kai is not None and _minor(kai) in catalog.scheduling().retracted:
         yield Finding(
             ("gpu", "kai", "version"),
             f"{kai.version} of KAI was retracted",
@@ -23,7 +28,7 @@ def _retracted(site: Site, _: Inventory) -> Iterator[Finding]:
 
 def _long_support(site: Site, _: Inventory) -> Iterator[Finding]:
     kai = kai_of(site)
-    if kai is None or site.spec.environment != "prod" or kai.version in catalog.scheduling().retracted:
+    if kai is None or site.spec.environment != "prod" or _minor(kai) in catalog.scheduling().retracted:
         return
     if int(kai.version.split(".")[1]) % 2:
         yield Finding(
@@ -35,8 +40,16 @@ def _long_support(site: Site, _: Inventory) -> Iterator[Finding]:
 
 def _kubernetes(site: Site, _: Inventory) -> Iterator[Finding]:
     kai = kai_of(site)
-    validated = catalog.scheduling().kubernetes.get(kai.version.rpartition(".")[0]) if kai else None
-    if kai is None or validated is None:
+    facts = catalog.scheduling()
+    if kai is None or _minor(kai) in facts.retracted:
+        return
+    validated = facts.kubernetes.get(_minor(kai))
+    if validated is None:
+        yield Finding(
+            ("gpu", "kai", "version"),
+            f"with which Kubernetes KAI {_minor(kai)} was validated is not known here",
+            f"a version of {', '.join(facts.kubernetes)}",
+        )
         return
     major, minor, _patch = map(int, site.spec.kubernetes.version.split("."))
     least, newest = validated

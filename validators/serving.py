@@ -8,14 +8,14 @@ from fleet.inventory.rule import Finding, Rule
 from fleet.inventory.shape import did_you_mean
 
 from .inference import BYTES_OF_16_BIT, WEIGHT_EXPANSION, kv_gib
-from .shares import cards, cut, deployments_on_gpus, shares_a_card
+from .shares import cards, cards_taken, cut, deployments_on_gpus, most_nodes, shares_a_card
 
 _STRICTNESS = {"public": 0, "internal": 1, "restricted": 2}
 
 
 def _answer_in_context(site: Site, _: Inventory) -> Iterator[Finding]:
     for name, deployment in site.spec.inference.items():
-        if deployment.max_output_tokens >= deployment.context_tokens:
+        if deployment.modality == "chat" and deployment.max_output_tokens >= deployment.context_tokens:
             yield Finding(
                 ("inference", name, "maxOutputTokens"),
                 f"an answer of {deployment.max_output_tokens} tokens leaves no room for a prompt "
@@ -45,11 +45,12 @@ def _memory_fits_node(site: Site, _: Inventory) -> Iterator[Finding]:
         wanted[deployment.node_pool] = wanted.get(deployment.node_pool, 0) + (
             deployment.memory_gib * deployment.replicas
         )
-        if wanted[deployment.node_pool] > usable * pool.count:
+        there = usable * most_nodes(pool)
+        if wanted[deployment.node_pool] > there:
             yield Finding(
                 path,
                 f"{wanted[deployment.node_pool]:g} GiB are asked of the node pool {deployment.node_pool!r}, "
-                f"which has {usable * pool.count:g} for pods",
+                f"which has {there:g} for pods",
                 "fewer replicas, or a larger pool",
             )
 
@@ -61,7 +62,7 @@ def _nodes_for_replicas(site: Site, _: Inventory) -> Iterator[Finding]:
         pool = pools.get(deployment.node_pool)
         if pool is None or deployment.accelerator == "gpu" or deployment.memory_gib is not None:
             continue
-        nodes = pool.autoscale.max_count if pool.autoscale else pool.count
+        nodes = most_nodes(pool)
         total = replicas[deployment.node_pool] = replicas.get(deployment.node_pool, 0) + deployment.replicas
         if total > nodes:
             yield Finding(
@@ -127,17 +128,18 @@ def _canary_differs(site: Site, _: Inventory) -> Iterator[Finding]:
 
 def _room_for_canary(site: Site, _: Inventory) -> Iterator[Finding]:
     spec = site.spec
-    used: dict[str, float] = {}
+    used: dict[str, list[float]] = {}
     for _name, deployment, _pool in deployments_on_gpus(spec):
-        asked = (deployment.gpu_fraction or deployment.gpus) * deployment.replicas
-        used[deployment.node_pool] = used.get(deployment.node_pool, 0) + asked
+        asked = [deployment.gpu_fraction or deployment.gpus] * deployment.replicas
+        used.setdefault(deployment.node_pool, []).extend(asked)
     for name, deployment, pool in deployments_on_gpus(spec):
         slices = cut(spec, pool)
         if deployment.canary is None or (slices is not None and slices.strategy == "mixed"):
             continue
         there, more = cards(pool) * shares_a_card(spec, pool), deployment.gpu_fraction or deployment.gpus
-        taken = used[deployment.node_pool]
-        if taken <= there < taken + more - 1e-9:  # INF003 speaks when even the replicas have none
+        taken = cards_taken(used[deployment.node_pool])
+        # INF003 speaks when even the replicas have none.
+        if taken <= there < cards_taken([*used[deployment.node_pool], more]):
             yield Finding(
                 ("inference", name, "canary"),
                 f"the canary of {name} takes {more:g} more GPUs; the node pool {deployment.node_pool!r} "

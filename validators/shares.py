@@ -6,7 +6,7 @@ For the rules about GPUs, queues and models. With `gpu.sharing: mig` and the str
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from fleet import catalog
 from fleet.model.inference import InferenceDeployment
@@ -14,6 +14,9 @@ from fleet.model.kubernetes import MigSlices, NodePool
 from fleet.model.site import SiteSpec
 
 _PROFILE = re.compile(r"(\d+)g\.(\d+)gb")
+GIB_A_GB = 1e9 / 1024**3
+CARD_SHARE = 0.96
+"""Of a card that fractions are given together; the driver keeps the rest (gpu-facts 7.1, 2.6)."""
 
 
 def profile_size(profile: str) -> tuple[int, int] | None:
@@ -27,10 +30,35 @@ def cut(spec: SiteSpec, pool: NodePool) -> MigSlices | None:
     return pool.mig if spec.gpu is not None and spec.gpu.sharing == "mig" and pool.gpu else None
 
 
+def most_nodes(pool: NodePool) -> int:
+    """Nodes of the pool when its autoscaler, where it has one, has added all that it may."""
+    return pool.autoscale.max_count if pool.autoscale else pool.count
+
+
 def cards(pool: NodePool) -> int:
-    """GPUs that the pool's VMs hold together."""
+    """GPUs that the pool's VMs hold together, when there are as many as there may be."""
     size = catalog.vm_sizes().get(pool.vm_size)
-    return pool.count * size.gpus if size is not None and pool.gpu else 0
+    return most_nodes(pool) * size.gpus if size is not None and pool.gpu else 0
+
+
+def cards_taken(asked: Iterable[float]) -> int:
+    """Cards that replicas take which ask for so many each: whole ones, or a fraction of one.
+
+    The largest fraction comes first and goes on the first card with room: with equal ones that is the fewest
+    cards, and otherwise a few percent more at most. A card is not cut across, so that three replicas of 0.6
+    take three.
+    """
+    whole, rooms = 0, list[float]()
+    for ask in sorted(asked, reverse=True):
+        if ask >= 1:
+            whole += round(ask)
+            continue
+        fitting = next((n for n, room in enumerate(rooms) if ask <= room + 1e-9), None)
+        if fitting is None:
+            rooms.append(CARD_SHARE - ask)
+        else:
+            rooms[fitting] -= ask
+    return whole + len(rooms)
 
 
 def shares_a_card(spec: SiteSpec, pool: NodePool) -> int:
@@ -61,7 +89,11 @@ def usable_gib(spec: SiteSpec, pool: NodePool, deployment: InferenceDeployment) 
     if slices is not None:
         profile = deployment.mig_profile if slices.strategy == "mixed" else next(iter(slices.profiles))
         size = profile_size(profile) if profile else None
-        return float(size[1]) if size else None
+        if size is None:
+            return None
+        # A profile's name says what NVIDIA's card has; Azure's may have less (gpus.yaml).
+        part = card.memory_gib * size[0] / card.mig_slices if card.mig_slices else card.memory_gib
+        return min(size[1] * GIB_A_GB, part)
     return card.memory_gib * (deployment.gpu_fraction or 1) / shares_a_card(spec, pool)
 
 

@@ -9,6 +9,9 @@ from fleet.inventory.inventory import Inventory, Site
 from fleet.inventory.rule import Finding, Rule
 from fleet.model.services import Redaction
 
+LANGFUSE_DAYS_MIN = 3
+"""`services.langfuse.retentionDays` takes no less."""
+
 
 def _said(site: Site, _: Inventory) -> Iterator[Finding]:
     if site.spec.agents and site.spec.telemetry is None:
@@ -155,11 +158,13 @@ def _kept_as_said(site: Site, _: Inventory) -> Iterator[Finding]:
     telemetry, langfuse = site.spec.telemetry, site.spec.services.langfuse
     if telemetry is None or langfuse is None or langfuse.retention_days <= telemetry.retention_days:
         return
+    days, least = telemetry.retention_days, LANGFUSE_DAYS_MIN
     yield Finding(
         ("services", "langfuse", "retentionDays"),
-        f"Langfuse keeps traces for {langfuse.retention_days} days; telemetry is kept for "
-        f"{telemetry.retention_days}",
-        f"'retentionDays: {max(telemetry.retention_days, 3)}'",
+        f"Langfuse keeps traces for {langfuse.retention_days} days; telemetry is kept for {days}",
+        f"'retentionDays: {days}'"
+        if days >= least
+        else f"'retentionDays: {least}' here, the least it takes, and for telemetry; or no Langfuse",
     )
 
 

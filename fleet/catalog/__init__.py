@@ -42,7 +42,7 @@ class VmSize:
 
 @dataclass(frozen=True, slots=True)
 class Scheduling:
-    """KAI Scheduler and NVIDIA's GPU operator (kai.yaml); Kubernetes minors as (major, minor)."""
+    """KAI Scheduler and NVIDIA's GPU operator (kai.yaml); minors of KAI as text, of Kubernetes as numbers."""
 
     retracted: frozenset[str]
     topology_levels: int
@@ -175,7 +175,6 @@ class Operating:
     preview_sandboxes: str
     preview_mcp_registry: str
     suitability_reasons_min: int
-    deployment_minutes: int
     arc_gateways_max: int
     """In one subscription."""
     arc_gateway_resources_max: int
@@ -366,7 +365,6 @@ def operating() -> Operating:
         preview_sandboxes=previews["sandboxes"],
         preview_mcp_registry=previews["mcpRegistry"],
         suitability_reasons_min=data["suitabilityReasonsMin"],
-        deployment_minutes=data["deploymentMinutes"],
         arc_gateways_max=data["arcGateway"]["perSubscription"],
         arc_gateway_resources_max=data["arcGateway"]["resources"],
         staffing=MappingProxyType(data["staffing"]),

@@ -117,8 +117,8 @@ def suppress(
 
 
 def unsuppressible(code: str) -> bool:
-    """Whether findings of this code stay whatever a comment says: shape, secrets, suppressions."""
-    return code.startswith(("INV", "SUP")) or code == "SEC001"
+    """Whether findings of this code stay whatever a comment says: shape, secrets, rules that failed."""
+    return code.startswith(("INV", "SUP", "RUL")) or code == "SEC001"
 
 
 def _reason(diagnostic: Diagnostic, suppressions: dict[tuple[str, int], list[_Suppression]]) -> str | None:

@@ -187,7 +187,7 @@ def test_whatever_changes_the_same_is_found_with_and_without_a_cache(
 ) -> None:
     choose, rules = random.Random(seed), installed_rules()
     seen = set()
-    for step in range(40):
+    for step in range(50):
         for edit in choose.choices(EDITS, k=choose.randint(0, 3)):
             edit(fleet, choose)
         if step % 3 == 2:

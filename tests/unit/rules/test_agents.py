@@ -72,9 +72,11 @@ CASES = {
               {GRAZ: [("", "agents: {maf-agent-api: {policies: {maxRetries: 2}}}\n")], FLEET: [("maxRetries: 2", "maxRetries: 0")]}],
     ),
     "TOL001": Cases(
-        fires=[Case({NARVIK: [(NARVIKS, "    allowedDestinations: []\n")]},
-                    "sites/narvik.yaml:{  work-orders:} the tool 'work-orders' has no allowed destinations, so it can reach nothing")],
-        near=[{NARVIK: [(NARVIKS, NARVIKS + "      - {cidr: 10.40.8.21/32, port: 443}\n")]}],
+        fires=[Case({NARVIK: [("tools:\n  work-orders:\n" + NARVIKS, "")]},
+                    "fleet.yaml:{maxConcurrency: 16 > work-orders:} the tool 'work-orders' has no allowed destinations, so it can reach nothing")],
+        near=[{NARVIK: [(NARVIKS, "    allowedDestinations: []\n")]},  # said to be none
+              {NARVIK: [(NARVIKS, "    sandbox: python\n")]},
+              {NARVIK: [(NARVIKS, NARVIKS + "      - {cidr: 10.40.8.21/32, port: 443}\n")]}],
     ),
     "TOL002": Cases(
         fires=[Case({GRAZ: [(DESTINATION, "{cidr: 0.0.0.0/0, port: 1433}")]},

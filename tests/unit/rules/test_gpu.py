@@ -57,6 +57,7 @@ CASES = {
                  "fleet.yaml:{perNode} the node pools take 8 GPUs; the site has 6"),
             Case({FLEET: [gpu(per_node=1), pool("Standard_NC16_L4_1", 3, more="\n        more: {vmSize: Standard_NC16_L4_1, count: 1, gpu: true}")]},
                  "fleet.yaml:{perNode} the node pools take 4 GPUs; the site has 3"),
+            Case({FLEET: [pool("Standard_NC16_L4_1", 7, gpu=SCALED % 9)]}, "fleet.yaml:{perNode} the node pools take 7 GPUs; the site has 6"),
             # the GPUs of a VM are of one machine
             Case({FLEET: [gpu(per_node=1), pool("Standard_NC16_L4_2", 1)]},
                  "fleet.yaml:{Standard_NC16_L4_2} a Standard_NC16_L4_2 takes 2 GPUs of one machine; a machine has 1"),

@@ -29,7 +29,7 @@ def mig(text: str, chat: str = "", sharing: str = "mig", size: str = "Standard_N
     cut = f", mig: {text}" if text else ""
     return {FLEET: [
         ("component: gpu-l4", "component: gpu-rtx6000pro"),
-        (GPU, f"gpu: {{model: RTX6000Pro, perNode: 2, sharing: {sharing}, operator: {{version: v26.7.0}}}}"),
+        (GPU, f"gpu: {{model: RTX6000Pro, perNode: 2, sharing: {sharing}, operator: {{version: v26.7.0, devicePlugin: true}}}}"),
         (POOL, f"inference: {{vmSize: {size}, count: 2, gpu: true{cut}}}"),
         (CHAT, CHAT + chat),
         REGISTRY,
@@ -89,7 +89,7 @@ CASES = {
     ),
     "GPU006": Cases(
         fires=[
-            Case(single("1g.24gb: 5"), "fleet.yaml:{1g.24gb} the MIG profiles take 5 slices; a RTX6000Pro has 4"),
+            Case(single("1g.24gb: 5"), "fleet.yaml:{1g.24gb} the MIG profiles take 5 slices; a RTX6000Pro has 4", also=("INF001",)),
             Case(mixed("2g.48gb: 2, 1g.24gb: 1", "2g.48gb"), "fleet.yaml:{1g.24gb} the MIG profiles take 5 slices; a RTX6000Pro has 4"),
             Case(single("4g.96gb: 2"), "fleet.yaml:{4g.96gb} the MIG profiles take 8 slices"),
         ],
@@ -103,13 +103,13 @@ CASES = {
         fires=[
             Case(mig(""), "fleet.yaml:{sharing: mig} no GPU pool says how its cards are cut"),
             Case(mig("{profiles: {2g.48gb: 2}}", sharing="none"),
-                 "fleet.yaml:{2g.48gb} the node pool 'inference' is cut into MIG instances at a site with 'sharing: none'"),
+                 "fleet.yaml:{2g.48gb} the node pool 'inference' is cut into MIG instances at a site with 'sharing: none'", also=("GPU017",)),
         ],
         near=[single("2g.48gb: 2"), mig("", sharing="none"), {FLEET: [(GPU, "gpu: {model: L4, perNode: 2, sharing: mig}")]}],
     ),
     "GPU009": Cases(
         fires=[
-            Case(mixed("2g.48gb: 2", "1g.24gb"), "fleet.yaml:{migProfile} chat asks for 1g.24gb; the node pool 'inference' offers 2g.48gb only"),
+            Case(mixed("2g.48gb: 2", "1g.24gb"), "fleet.yaml:{migProfile} chat asks for 1g.24gb; the node pool 'inference' offers 2g.48gb only", also=("INF001",)),
             Case(mixed("2g.48gb: 2", None), "fleet.yaml:{gpu-cluster: > chat:} chat names no MIG profile; the node pool 'inference' offers 2g.48gb only"),
             Case(mig("{profiles: {2g.48gb: 2}}", "        migProfile: 2g.48gb\n"),
                  "fleet.yaml:{migProfile} chat asks for 2g.48gb; the node pool 'inference' offers its slices as whole GPUs"),
@@ -170,6 +170,8 @@ CASES = {
             Case(shared(FRACTION, "queue: chat; gpuFraction: 0.5"), "fleet.yaml:{gpu: true > chat:} chat takes 90% of a GPU's memory; its share is 50%"),
             Case(shared(SLICED.replace("2", "3"), "gpuMemoryUtilization: 0.34"), "fleet.yaml:{gpuMemoryUtilization} chat takes 34% of a GPU's memory; its share is 33%",
                  help="at most 'gpuMemoryUtilization: 0.33'"),
+            *(Case(shared(FRACTION, f"queue: chat; gpuFraction: {fraction}"), "fleet.yaml:{gpu: true > chat:} chat takes 90% of a GPU's memory; its share is", help=help, also=("INF001",))
+              for fraction, help in ((0.29, "at most 'gpuMemoryUtilization: 0.29'"), (0.005, "a larger 'gpuFraction'"))),
         ],
         near=[shared(FRACTION, HALVES), shared(SLICED.replace("2", "3"), "gpuMemoryUtilization: 0.33"), shared("sharing: none", "gpuMemoryUtilization: 0.51")],
     ),
@@ -178,14 +180,16 @@ CASES = {
             Case(shared("sharing: none, operator: {driver: true}"), "fleet.yaml:{driver: true} the GPU operator's driver does not load on AKS Arc"),
             Case(shared("sharing: none, operator: {devicePlugin: true}"), "fleet.yaml:{devicePlugin} AKS Arc runs a device plugin already"),
         ],
-        near=[shared("sharing: none, operator: {driver: false}"), shared(SLICED, HALF)],
+        near=[shared("sharing: none, operator: {driver: false}"), shared(SLICED, HALF), single("2g.48gb: 2")],
     ),
     "GPU018": Cases(
         fires=[
             Case(shared("sharing: time-slicing, timeSlices: 2", HALF), "fleet.yaml:{sharing: time-slicing} 'sharing: time-slicing' is done by the GPU operator's device plugin"),
             Case(shared(SLICED.replace("true", "false"), HALF), "fleet.yaml:{devicePlugin} time slices are configured in the GPU operator's device plugin, which is off"),
+            Case({FLEET: [(old, new.replace(", devicePlugin: true", "")) for old, new in single("2g.48gb: 2")[FLEET]]},
+                 "fleet.yaml:{version: v26.7.0} the MIG strategy is configured in the GPU operator's device plugin, which is off"),
             Case({FLEET: [(old, new.replace(", operator: {version: v26.7.0, devicePlugin: true}", "")) for old, new in single("2g.48gb: 2")[FLEET]]},
-                 "fleet.yaml:{sharing: mig} 'sharing: mig' is done by the GPU operator's MIG manager"),
+                 "fleet.yaml:{sharing: mig} 'sharing: mig' is done by the GPU operator's MIG manager and device plugin"),
         ],
         near=[shared(SLICED, HALF), single("2g.48gb: 2")],
     ),

@@ -3,6 +3,10 @@
 from tests.unit.rules.cases import FLEET, GRAZ, TURIN, Case, Cases, Edits, rule_tests
 
 DIGEST = "@sha256:" + "0" * 64
+PREVIEW = (
+    "      - {component: gpu-l4,",
+    '      - {component: agent-sandbox, by: platform-team, date: "2026-09-01"}\n      - {component: gpu-l4,',
+)
 
 
 def tool_image(image: str) -> Edits:
@@ -25,6 +29,8 @@ CASES = {
         fires=[
             Case(inference_image("r.example/vllm:1"), "sites/graz.yaml:1 the image 'r.example/vllm:1' is not pinned", also=("MIR001",)),
             Case(agent_image("r.example/agent:1"), "sites/turin.yaml:1 the image 'r.example/agent:1' is not pinned"),
+            Case({GRAZ: [("", "sandboxes: {python: {image: r.example/py:1, nodePool: agents, slots: 4, isolation: container}}\n")], FLEET: [PREVIEW]},
+                 "sites/graz.yaml:1 the image 'r.example/py:1' is not pinned", also=("MIR001", "SBX004")),
             Case({FLEET: [("maf-agent-api:1.0.0@sha256:", "maf-agent-api:1.0.0@sha256:0")]},
                  "fleet.yaml:{sha256:0b949} the image 'registry.factory.example/agents/maf-agent-api:1.0.0@sha256:0b9"),
             *(Case(tool_image(image), "sites/turin.yaml:{image:} " + f"the image '{image}' is not pinned")

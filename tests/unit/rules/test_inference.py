@@ -73,6 +73,8 @@ MIG: Edits = {
     ]
 }
 CUT = "model: RTX6000Pro, sharing: mig, operator: {version: v26.7.0, devicePlugin: true}"
+WIDE = ("perNode: 2", "perNode: 4")
+"""So many GPUs that a VM with two leaves two for upgrades (GPU003)."""
 PACKAGE = """packages:
   phi:
     model: phi-4-mini
@@ -104,13 +106,16 @@ CASES = {
             Case({FLEET: [(GPUS, "        gpus: 0\n        replicas: 2\n")]}, "fleet.yaml:{accelerator: gpu} chat runs on GPUs but takes none"),
             Case({FLEET: [(GPUS, GPUS + "        nodePool: agents\n")]}, "fleet.yaml:{nodePool: agents} the node pool 'agents' has no GPU for chat"),
             Case({FLEET: [gpus(2, 1)]}, "fleet.yaml:{gpus: 2} chat takes 2 GPUs a replica; a Standard_NC16_L4_1 has 1", help="at most 'gpus: 1'"),
-            Case({FLEET: [gpus(3, 1), pool("Standard_NC16_L4_2", 2)]}, "fleet.yaml:{gpus: 3} chat takes 3 GPUs a replica; a Standard_NC16_L4_2 has 2",
+            Case({FLEET: [gpus(3, 1), pool("Standard_NC16_L4_2", 2), WIDE]}, "fleet.yaml:{gpus: 3} chat takes 3 GPUs a replica; a Standard_NC16_L4_2 has 2",
                  also=("INF017",)),
+            # a copy on each GPU
+            Case({FLEET: [gpus(2, 1), pool("Standard_NC16_L4_2", 1), tokens(2048, "        model: phi-4\n        tensorParallel: 1\n"), ("        precision: fp16\n", "        precision: int8\n"), WIDE]},
+                 "fleet.yaml:{gpu-cluster: > model: phi-4} phi-4 in int8 does not fit: 20.9 GiB a GPU of 20.2", help="'tensorParallel: 2' fits"),
             # the memory of one GPU: weights, sessions of a replica, overhead
             Case({FLEET: [("concurrentSessions: 16", "concurrentSessions: 21")]},
                  "fleet.yaml:{model: phi-4-mini} phi-4-mini in fp16 does not fit: 21.0 GiB a GPU of 20.2 usable on L4", help="'precision: int8' fits"),
             Case({FLEET: [tokens(10448)]}, "fleet.yaml:{model: phi-4-mini} phi-4-mini in fp16 does not fit: 20.2 GiB"),
-            Case({FLEET: [gpus(2, 2), pool("Standard_NC16_L4_2", 2), tokens(28737)]}, "fleet.yaml:{model: phi-4-mini} phi-4-mini in fp16 does not fit"),
+            Case({FLEET: [gpus(2, 2), pool("Standard_NC16_L4_2", 2), tokens(28737), WIDE]}, "fleet.yaml:{model: phi-4-mini} phi-4-mini in fp16 does not fit"),
             Case({FLEET: [("        precision: fp16\n", "        precision: int8\n"), tokens(14180)]}, "fleet.yaml:{model: phi-4-mini} phi-4-mini in int8 does not fit",
                  help="'precision: int4' fits"),
             Case({FLEET: [("        precision: fp16\n", "        precision: int4\n"), tokens(16300)]}, "fleet.yaml:{model: phi-4-mini} phi-4-mini in int4 does not fit",
@@ -131,12 +136,17 @@ CASES = {
             Case(graz(f"{HALF}, contextTokens: 5900, queue: chat, gpuFraction: 0.5", FRACTION),
                  "fleet.yaml:{model: phi-4-mini} phi-4-mini in int4 does not fit: 10.1 GiB a GPU of 10.1 usable on 50% of L4"),
             Case(graz("pinnedGib: 2.3", CUT, MIG), "fleet.yaml:{model: phi-4-mini} phi-4-mini in fp16 does not fit: 20.3 GiB a GPU of 20.2 usable on 2g.48gb of RTX6000Pro"),
+            # a quarter of the 48 GiB of Microsoft's table, whatever the profile's name says
+            Case(graz("contextTokens: 2048", CUT, {FLEET: [(old, new.replace("2g.48gb: 2", "1g.24gb: 4")) for old, new in MIG[FLEET]]}),
+                 "fleet.yaml:{model: phi-4-mini} phi-4-mini in fp16 does not fit: 12.0 GiB a GPU of 10.1 usable on 1g.24gb of RTX6000Pro"),
         ],
         near=[
             graz("pinnedGib: 2.1"), graz("gpuMemoryUtilization: 0.75"), graz(f"{HALF}, contextTokens: 5880", SLICED),
             graz(f"{HALF}, contextTokens: 5880, queue: chat, gpuFraction: 0.5", FRACTION), graz("pinnedGib: 2.1", CUT, MIG),
             turin("model: phi-4, contextTokens: 16384"),
             {FLEET: [gpus(2, 2), pool("Standard_NC16_L4_2", 2)]},
+            # eight sessions a GPU, as of two replicas with one GPU each
+            {FLEET: [gpus(2, 1), pool("Standard_NC16_L4_2", 1), tokens(10446, "        tensorParallel: 1\n")]},
             {FLEET: [("concurrentSessions: 16", "concurrentSessions: 20")]},
             {FLEET: [tokens(10446)]},
             {FLEET: [gpus(2, 2), pool("Standard_NC16_L4_2", 2), tokens(28735)]},
@@ -154,20 +164,26 @@ CASES = {
     "INF003": Cases(
         fires=[
             Case({FLEET: [gpus(1, 3)]}, "fleet.yaml:{replicas: 3} 3 GPUs are asked of the node pool 'inference', which has 2"),
-            Case({FLEET: [gpus(2, 3), pool("Standard_NC16_L4_2", 2)]}, "fleet.yaml:{replicas: 3} 6 GPUs are asked of the node pool 'inference', which has 4"),
+            Case({FLEET: [gpus(2, 3), pool("Standard_NC16_L4_2", 2), WIDE]}, "fleet.yaml:{replicas: 3} 6 GPUs are asked of the node pool 'inference', which has 4"),
             Case({FLEET: [("    registry: {storageGib: 500}\n", SECOND.replace("gpus: 1", "gpus: 1\n        replicas: 1") + "    registry: {storageGib: 500}\n")]},
                  "fleet.yaml:{write: > replicas: 1} 3 GPUs are asked of the node pool 'inference', which has 2"),
             # shares of a card: two slices each, halves, four instances
             Case(graz(f"{HALF}, contextTokens: 4096, replicas: 5", SLICED), "sites/graz.yaml:1 5 GPUs are asked of the node pool 'inference', which has 4"),
-            Case(graz(f"{HALF}, contextTokens: 4096, replicas: 5, queue: chat, preemptible: true, gpuFraction: 0.5", FRACTION),
-                 "sites/graz.yaml:1 2.5 GPUs are asked of the node pool 'inference', which has 2"),
-            Case(graz("replicas: 9", CUT, MIG), "sites/graz.yaml:1 9 GPUs are asked of the node pool 'inference', which has 8"),
+            Case(graz("replicas: 5", CUT, MIG), "sites/graz.yaml:1 5 GPUs are asked of the node pool 'inference', which has 4"),
+            # a fraction is of one card, and together they are 0.96 of it
+            *(Case(graz(f"precision: int4, gpuMemoryUtilization: 0.48, contextTokens: 4096, replicas: {replicas}, queue: chat, preemptible: true, gpuFraction: {fraction}", FRACTION),
+                   "sites/graz.yaml:1 3 GPUs are asked of the node pool 'inference', which has 2: fractions of a card are 0.96 of it together at most")
+              for replicas, fraction in ((3, 0.6), (3, 0.5), (5, 0.48))),
+            Case({FLEET: [gpus(1, 4), (POOL, POOL.replace("}", ", autoscale: {minCount: 2, maxCount: 3}}"))]},
+                 "fleet.yaml:{replicas: 4} 4 GPUs are asked of the node pool 'inference', which has 3"),
             # what runs on CPU beside it asks for none
             Case({FLEET: [gpus(1, 3), ("    registry: {storageGib: 500}\n", CPU_SECOND + "    registry: {storageGib: 500}\n")]},
                  "fleet.yaml:{replicas: 3} 3 GPUs are asked of the node pool 'inference', which has 2"),
         ],
         near=[
-            graz(f"{HALF}, replicas: 4", SLICED), graz(f"{HALF}, replicas: 4, queue: chat, gpuFraction: 0.5", FRACTION), graz("replicas: 8", CUT, MIG),
+            graz(f"{HALF}, replicas: 4", SLICED), graz(f"{HALF}, replicas: 4, queue: chat, gpuFraction: 0.48", FRACTION), graz("replicas: 4", CUT, MIG),
+            graz(f"{HALF}, replicas: 6, queue: chat, gpuFraction: 0.32", FRACTION), graz(f"{HALF}, replicas: 2, queue: chat, gpuFraction: 0.6", FRACTION),
+            {FLEET: [gpus(1, 3), (POOL, POOL.replace("}", ", autoscale: {minCount: 2, maxCount: 3}}"))]},
             {FLEET: [gpus(1, 3), pool("Standard_NC16_L4_1", 3)]},
             {FLEET: [gpus(2, 2), pool("Standard_NC16_L4_2", 2)]},
             {FLEET: [("    registry: {storageGib: 500}\n", SECOND + "    registry: {storageGib: 500}\n"), pool("Standard_NC16_L4_1", 3)]},
@@ -181,6 +197,8 @@ CASES = {
             Case(turin_cpu("int8", 49720), "fleet.yaml:{model: phi-4-mini} phi-4-mini in int8 takes 16.0 GiB; half of a Standard_D8s_v3 is 16"),
         ],
         near=[turin_cpu("int4", 57610), turin_cpu("fp16", 35660), turin_cpu("int8", 49700), turin_cpu("int4", 57625, "Standard_D16s_v3"),
+              # a limit of one's own is looked at by INF014 and INF015
+              {**turin_cpu("int4", 57625), TURIN: [(o, n.replace("{chat: {", "{chat: {memoryGib: 17, ")) for o, n in turin_cpu("int4", 57625)[TURIN]]},
               # on GPU the node's memory is not asked
               {FLEET: [tokens(35672)]}],
     ),
@@ -205,6 +223,10 @@ CASES = {
         fires=[Case({FLEET: [("timeoutSeconds: 30", "timeoutSeconds: 24")]},
                     "fleet.yaml:{timeoutSeconds: 24} 'maf-agent-api' gives up after 24 s; 'chat' may take 25 s by its own promise", help="at least 'timeoutSeconds: 25'"),
                Case({FLEET: [(SLO, SLO.replace("5000", "10001"))]}, "fleet.yaml:{timeoutSeconds: 30} 'maf-agent-api' gives up after 30 s", help="at least 'timeoutSeconds: 31'"),
+               # with two more tries, and a caller who gives up
+               *(Case({FLEET: [("timeoutSeconds: 30", f"timeoutSeconds: 24, deadlineSeconds: {deadline}")]}, "fleet.yaml:{timeoutSeconds: 24} 'maf-agent-api' gives up after 24 s", help=help)
+                 for deadline, help in ((75, "at least 'timeoutSeconds: 25'"), (74, "at least 'timeoutSeconds: 25', with 'deadlineSeconds: 75' or 'maxRetries: 1'"))),
+               Case({FLEET: [(SLO, SLO.replace("20000", "600000"))]}, "fleet.yaml:{timeoutSeconds: 30} 'maf-agent-api' gives up after 30 s", help="a promise of 600 s at most"),
                Case({FLEET: [(SLO, SLO.replace("20000", "25001"))]}, "fleet.yaml:{timeoutSeconds: 30} 'maf-agent-api' gives up after 30 s")],
         near=[{FLEET: [("timeoutSeconds: 30", "timeoutSeconds: 25")]},
               {FLEET: [(SLO, SLO.replace("5000", "10000"))]},

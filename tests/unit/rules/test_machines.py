@@ -34,6 +34,8 @@ NARVIK_RACKS = "".join(
     f"    - {{name: narvik-n{n}, ip: 10.40.1.1{n}, zone: {zone}}}\n" for n, zone in enumerate("aabb", 1)
 )
 LOW, RACK = "low-capacity", "rack-aware"
+GROWS: Edits = {FLEET: [("agents: {vmSize: Standard_D8s_v3, count: 2}",
+                         "agents: {vmSize: Standard_D8s_v3, count: 2, autoscale: {minCount: 2, maxCount: 4}}")]}  # fmt: skip
 CASES = {
     "AZL010": Cases(
         fires=[
@@ -108,12 +110,17 @@ CASES = {
                               ("    - {name: narvik-n2, ip: 10.40.1.12}\n    - {name: narvik-n3, ip: 10.40.1.13}\n", "")],
                      FLEET: [("inference: {vmSize: Standard_D8s_v3, count: 1}\n    registry", "inference: {vmSize: Standard_D4s_v3, count: 1}\n    registry")]},
                     "fleet.yaml:{offshore: > nodePools:} the cluster's VMs take 40 GiB of memory; the machines have 32 GiB")],
-        near=[graz("memoryGib: 81", "memoryGib: 80", "memoryGib: 80"), graz("memoryGib: 80", "memoryGib: 80", "")],
+        near=[graz("memoryGib: 81", "memoryGib: 80", "memoryGib: 80"), {**graz(*["memoryGib: 120"] * 3), **GROWS}, graz("memoryGib: 80", "memoryGib: 80", "")],
     ),
     "AZL020": Cases(
         fires=[Case(graz(*["memoryGib: 120"] * 3),
-                    "fleet.yaml:{gpu-cluster: > nodePools:} with one machine down 240 GiB of memory are left; the cluster's VMs take 240 GiB")],
-        near=[graz(*["memoryGib: 121"] * 3), graz("memoryGib: 512"), graz("memoryGib: 120", "memoryGib: 120", "")],
+                    "fleet.yaml:{gpu-cluster: > nodePools:} with one machine down 240 GiB of memory are left; the cluster's VMs take 240 GiB"),
+               # two more VMs of 32 GiB; also where the machines have no room for them at all
+               Case({**graz(*["memoryGib: 150"] * 3), **GROWS},
+                    "fleet.yaml:{gpu-cluster: > nodePools:} with one machine down 300 GiB of memory are left; "
+                    "the cluster's VMs take 304 GiB when the autoscalers have added all that they may"),
+               Case({**graz(*["memoryGib: 100"] * 3), **GROWS}, "fleet.yaml:{gpu-cluster: > nodePools:} with one machine down 200 GiB")],
+        near=[{**graz(*["memoryGib: 153"] * 3), **GROWS}, graz(*["memoryGib: 121"] * 3), graz("memoryGib: 512"), graz("memoryGib: 120", "memoryGib: 120", "")],
     ),
     "AZL021": Cases(
         fires=[

@@ -34,6 +34,12 @@ def taints(*texts: str) -> Edits:
 GPU_TAINT = inference("taints: [{key: gpu, value: 'yes'}]")
 WINDOWS = "win: {vmSize: Standard_D4s_v3, count: 2, os: windows}\n        "
 STORE = ("platform: {ingress:", "services: {redis: {storageGib: 10, nodePool: agents}}\nplatform: {ingress:")
+CPU = "inference: {vmSize: Standard_D8s_v3, count: 1}"
+SANDBOX = "registry.factory.example/sandboxes/python:3.12@sha256:3425bb9b4d5b5fd70f399ef3ee1e2b4a44bb6668129bfb8c52547aafd61382ed"
+PREVIEW = (
+    "      - {component: gpu-l4,",
+    '      - {component: agent-sandbox, by: platform-team, date: "2026-09-01"}\n      - {component: gpu-l4,',
+)
 CASES = {
     "K8S006": Cases(
         fires=[Case(scale(3, 2), "fleet.yaml:{autoscale} the pool agents has 3 nodes at least and 2 at most")],
@@ -62,7 +68,7 @@ CASES = {
               {FLEET: [agents("taints: [{key: CriticalAddonsOnly, value: 'true'}]"), GPU_TAINT]}],
     ),
     "K8S010": Cases(
-        fires=[Case({FLEET: [inference("os: windows")]}, "fleet.yaml:{os: windows} the pool inference has GPUs; they are for Linux nodes only")],
+        fires=[Case({FLEET: [inference("os: windows")]}, "fleet.yaml:{os: windows} the pool inference has GPUs; they are for Linux nodes only", also=("K8S012",))],
         near=[{FLEET: [inference("os: linux")]},
               {FLEET: [(INFERENCE, "inference: {vmSize: Standard_D8s_v3, count: 2, os: windows}")]}],
     ),
@@ -75,8 +81,16 @@ CASES = {
         fires=[Case({FLEET: [(AGENTS, WINDOWS + AGENTS)], GRAZ: [("tools:\n  work-orders:\n", "tools:\n  work-orders:\n    nodePool: win\n")]},
                     "sites/graz.yaml:{nodePool} work-orders is a Linux container; its pool win runs Windows"),
                Case({FLEET: [(AGENTS, WINDOWS + AGENTS)], GRAZ: [("", "agents: {maf-agent-api: {nodePool: win}}\n")]},
-                    "sites/graz.yaml:{nodePool} maf-agent-api is a Linux container; its pool win runs Windows")],
-        near=[{FLEET: [(AGENTS, WINDOWS.replace("windows", "linux") + AGENTS)], GRAZ: [("", "agents: {maf-agent-api: {nodePool: win}}\n")]},
+                    "sites/graz.yaml:{nodePool} maf-agent-api is a Linux container; its pool win runs Windows"),
+               Case({FLEET: [(CPU, CPU.replace("}", ", os: windows}"))]}, "fleet.yaml:{accelerator: cpu > nodePool: inference} chat is a Linux container; its pool inference runs Windows"),
+               Case({FLEET: [(AGENTS, WINDOWS + AGENTS)], GRAZ: [(STORE[0], STORE[1].replace("nodePool: agents", "nodePool: win"))]},
+                    "sites/graz.yaml:{redis} redis is a Linux container; its pool win runs Windows", also=("SVC014",)),
+               Case({FLEET: [(AGENTS, WINDOWS + AGENTS), PREVIEW], GRAZ: [("", f"sandboxes: {{python: {{image: '{SANDBOX}', nodePool: win, slots: 4, isolation: container}}}}\n")]},
+                    "sites/graz.yaml:1 python is a Linux container; its pool win runs Windows"),
+               Case({FLEET: [(AGENTS, WINDOWS.replace("os: windows", "os: windows, sandboxRuntimes: [gvisor]") + AGENTS)]},
+                    "fleet.yaml:{sandboxRuntimes} gvisor run on Linux nodes; the pool win runs Windows")],
+        near=[{FLEET: [(AGENTS, WINDOWS.replace("os: windows", "sandboxRuntimes: [gvisor]") + AGENTS)]},
+              {FLEET: [(AGENTS, WINDOWS.replace("windows", "linux") + AGENTS)], GRAZ: [("", "agents: {maf-agent-api: {nodePool: win}}\n")]},
               {FLEET: [(AGENTS, WINDOWS + AGENTS)]}],
     ),
     "K8S013": Cases(

@@ -5,7 +5,7 @@ from tests.unit.rules.cases import FLEET, GRAZ, TURIN, Case, Cases, Edits, rule_
 ARTIFACT = "registry.factory.example/models/phi-4-mini@sha256:3c7e0f4a9d1b5e6f8a2c4d6e8f0a1b3c5d7e9f1a2b4c6d8e0f2a3b5c7d9e1f3a"
 USED = "package: phi"
 ONNX = "executionProvider: cuda\n    onnxRuntime: 1.22.0"
-GOLDEN = f'evaluation: {{golden: {{artifact: "{ARTIFACT}", rows: 200, reviewedOn: "2026-09-01"}}}}\n'
+GOLDEN = f'evaluation: {{golden: {{artifact: "{ARTIFACT}", rows: 200, reviewedOn: "2026-09-01"}}, gates: {{maxP95Ms: 4000}}}}\n'
 
 
 def package(

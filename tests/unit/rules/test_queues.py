@@ -65,13 +65,17 @@ AZURE = (
     f"      - {{component: foundry-local-azure-local, {ACCEPTED}\n      - {{component: gpu-l4",
 )
 
+GROWS = (
+    "count: 2, gpu: true}",
+    "count: 2, gpu: true, autoscale: {minCount: 2, maxCount: 3}}",
+)
 CASES = {
     "KAI001": Cases(
         fires=[
             Case(kai(QUEUE, more="version: v0.20.0"), "fleet.yaml:{version: v0.20.0} v0.20.0 of KAI was retracted"),
-            Case(kai(QUEUE, more="version: v0.20.1"), "fleet.yaml:{version: v0.20.1} v0.20.1 of KAI was retracted"),
+            Case(kai(QUEUE, more="version: v0.20.2"), "fleet.yaml:{version: v0.20.2} v0.20.2 of KAI was retracted"),
         ],
-        near=[kai(QUEUE, more="version: v0.20.2"), kai(QUEUE, more="version: v0.16.8")],
+        near=[kai(QUEUE, more="version: v0.18.1"), kai(QUEUE, more="version: v0.16.8")],
     ),
     "KAI002": Cases(
         fires=[Case(kai(QUEUE, more="version: v0.17.0"), "fleet.yaml:{v0.17.0} v0.17.0 of KAI is supported only until the next minor")],
@@ -84,12 +88,15 @@ CASES = {
         fires=[
             Case(kai(QUEUE, more="version: v0.14.2"), "fleet.yaml:{v0.14.2} KAI v0.14.2 was validated with Kubernetes 1.31 to 1.35; the cluster has 1.30.4"),
             Case(kubernetes("1.36.1", kai(QUEUE, more="version: v0.14.2")), "fleet.yaml:{v0.14.2} KAI v0.14.2 was validated with Kubernetes 1.31 to 1.35"),
+            Case(kai(QUEUE, more="version: v0.30.0"), "fleet.yaml:{v0.30.0} with which Kubernetes KAI v0.30 was validated is not known here",
+                 help="a version of v0.14, v0.15, v0.16, v0.17"),
+            Case(kai(QUEUE, more="version: v0.5.0"), "fleet.yaml:{v0.5.0} with which Kubernetes KAI v0.5 was validated is not known here", also=("KAI002",)),
         ],
         near=[
             kubernetes("1.31.6", kai(QUEUE, more="version: v0.14.2")),
             kubernetes("1.35.0", kai(QUEUE, more="version: v0.14.2")),
             kai(QUEUE, more="version: v0.16.8"),
-            kai(QUEUE, more="version: v0.30.0"),  # newer than what is known here
+            kai(QUEUE, more="version: v0.20.0"),  # retracted, says KAI001
         ],
     ),
     "KAI004": Cases(
@@ -128,6 +135,8 @@ CASES = {
             quota(f"gpuQuota: 2, gpuLimit: 2, {ALL}"),
             quota("gpuQuota: 2, cpuQuota: 4000, cpuLimit: 4000, memoryQuotaMb: 8, memoryLimitMb: 8"),
             quota(f"gpuQuota: 2, gpuLimit: -1, {ALL}"),
+            quota(f"gpuQuota: 2, gpuLimit: 0, {ALL}"),  # nothing beyond the quota
+            quota("gpuQuota: 2, cpuLimit: 4000, memoryLimitMb: 8000"),
         ],
     ),
     "KAI009": Cases(
@@ -140,18 +149,22 @@ CASES = {
     ),
     "KAI010": Cases(
         fires=[
-            Case(quota("gpuQuota: 2, cpuQuota: 0, cpuLimit: 0"), "fleet.yaml:{cpuLimit} a limit of 0 gives the queue 'chat' no CPU at all", also=("KAI012",)),
-            Case(quota("gpuQuota: 2, memoryQuotaMb: 0, memoryLimitMb: 0"), "fleet.yaml:{memoryLimitMb} a limit of 0 gives the queue 'chat' no memory at all", also=("KAI012",)),
+            Case(quota("gpuQuota: 2, cpuQuota: 0, cpuLimit: 0"), "fleet.yaml:{cpuLimit} a limit of 0 gives the queue 'chat' no CPU at all", help="'cpuQuota: -1' and 'cpuLimit: -1'"),
+            Case(quota("gpuQuota: 2, memoryQuotaMb: 0, memoryLimitMb: 0"), "fleet.yaml:{memoryLimitMb} a limit of 0 gives the queue 'chat' no memory at all"),
             Case(quota(f"gpuLimit: 0, {ALL}", "queue: chat; preemptible: true"), "fleet.yaml:{gpuLimit} a limit of 0 gives the queue 'chat' no GPU at all"),
         ],
-        near=[quota("gpuQuota: 2, cpuLimit: -1, cpuQuota: -1, memoryLimitMb: -1, memoryQuotaMb: -1"), quota(f"gpuLimit: 1, {ALL}", "queue: chat; preemptible: true")],
+        near=[quota("gpuQuota: 2, cpuLimit: -1, cpuQuota: -1, memoryLimitMb: -1, memoryQuotaMb: -1"), quota(f"gpuLimit: 1, {ALL}", "queue: chat; preemptible: true"),
+              quota(f"gpuLimit: 0, {ALL}")],  # the quota is missing, says KAI011
     ),
     "KAI011": Cases(
         fires=[
             Case(quota(f"gpuQuota: 1.9, {ALL}"), "fleet.yaml:{gpuQuota} 2 GPUs of the queue 'chat' are for what may not be stopped; it is guaranteed 1.9",
                  help="at least 'gpuQuota: 2'"),
             Case(quota(ALL), "fleet.yaml:{chat: {cpuQuota} 2 GPUs of the queue 'chat'"),
-            Case(kai(f"plant: {{gpuQuota: 1, {ALL}}}", UNDER), "fleet.yaml:{plant: {gpuQuota} 2 GPUs of the queue 'plant'", also=("KAI009",)),
+            Case(kai(f"plant: {{gpuQuota: 1, {ALL}}}", UNDER), "fleet.yaml:{plant: {gpuQuota} 2 GPUs of the queue 'plant'"),
+            # so many that those under it are kept too (KAI009)
+            Case(kai(f"plant: {{gpuQuota: 1, {ALL}}}", UNDER.replace("gpuQuota: 2", "gpuQuota: 2.5"), more="version: v0.16.8"),
+                 "fleet.yaml:{plant: {gpuQuota} 2 GPUs of the queue 'plant'", help="at least 'gpuQuota: 2.5'"),
             # two replicas with a profile of two slices each
             Case(cut("2g.48gb: 2", "2g.48gb", quota(f"gpuQuota: 3, {ALL}")), "fleet.yaml:{gpuQuota} 4 GPUs of the queue 'chat' are for what may not be stopped; it is guaranteed 3"),
         ],
@@ -168,6 +181,7 @@ CASES = {
         near=[
             quota("gpuQuota: 2, cpuQuota: 8000, memoryQuotaMb: 34360", "queue: chat; memoryGib: 16"),
             quota("gpuQuota: 2, cpuQuota: 0", "queue: chat; preemptible: true"),
+            quota("gpuQuota: 2, cpuQuota: 0, cpuLimit: 0, memoryQuotaMb: 0, memoryLimitMb: 0"),  # closed, says KAI010
         ],
     ),
     "KAI013": Cases(
@@ -188,7 +202,7 @@ CASES = {
             Case(kai(QUEUE, "batch: {gpuQuota: 1}"), "fleet.yaml:{batch:} the queues are guaranteed 3 GPUs", also=("KAI014",)),
             Case(cut("2g.48gb: 2", "2g.48gb", quota(f"gpuQuota: 9, {ALL}")), "fleet.yaml:{gpuQuota} the queues are guaranteed 9 GPUs; KAI finds 8"),
         ],
-        near=[quota(f"gpuQuota: 2, {ALL}"), kai(PLANT, UNDER), cut("2g.48gb: 2", "2g.48gb", quota(f"gpuQuota: 8, {ALL}"))],
+        near=[{FLEET: [*quota(f"gpuQuota: 3, {ALL}")[FLEET], GROWS]}, quota(f"gpuQuota: 2, {ALL}"), kai(PLANT, UNDER), cut("2g.48gb: 2", "2g.48gb", quota(f"gpuQuota: 8, {ALL}"))],
     ),
     "KAI016": Cases(
         fires=[Case(kai(QUEUE, chat="pinnedGib: 0"), "fleet.yaml:{gpu: true > chat:} chat takes GPUs and waits in no queue", also=("KAI014",))],

@@ -86,7 +86,7 @@ def size(vm: str, count: int, edits: Edits, pool: str = POOL) -> Edits:
 def heads(number: int, gpus: int, more: str = "") -> Edits:
     """A model with so many key and value heads on a VM with two GPUs."""
     card = f"models:\n  small: {{weightsGib: 7.2, layers: 32, kvHeads: {number}, headDim: 64, contextTokens: 8192, source: ours}}\n"
-    edits = graz(f"model: small, gpus: {gpus}, replicas: 1, contextTokens: 4096{more}")
+    edits = graz(f"model: small, gpus: {gpus}, replicas: 1, contextTokens: 4096{more}", "gpu: {perNode: 4}\n")
     return size("Standard_NC16_L4_2", 2, {**edits, FLEET: [("profiles:\n", card + "profiles:\n")]})
 
 
@@ -120,9 +120,9 @@ CASES = {
     ),
     "INF007": Cases(
         fires=[
-            Case(turin("modality: embedding"), "sites/turin.yaml:1 foundry-local does not serve embedding", help="'runtime: vllm', or one of chat, speech"),
+            Case(turin("modality: embedding"), "sites/turin.yaml:1 foundry-local does not serve embedding", help="'accelerator: gpu' with 'runtime: vllm', or one of chat, speech"),
             Case(graz("runtime: foundry-local-azure-local, modality: embedding", "governance: {preview: [{component: foundry-local-azure-local, by: platform-team, date: '2026-09-01'}, {component: gpu-l4, by: platform-team, date: '2026-09-01'}]}\n"),
-                 "sites/graz.yaml:1 foundry-local-azure-local does not serve embedding"),
+                 "sites/graz.yaml:1 foundry-local-azure-local does not serve embedding", help="'runtime: vllm', or one of chat, speech"),
         ],
         near=[turin("modality: speech"), graz("modality: embedding")],
     ),
@@ -130,9 +130,10 @@ CASES = {
         fires=[
             Case(turin("executionProvider: cuda"), "sites/turin.yaml:1 the execution provider cuda does not run on cpu", help="one of cpu, openvino"),
             Case(graz("executionProvider: cuda"), "sites/graz.yaml:1 vllm has no execution provider"),
-            Case(graz("executionProvider: openvino, runtime: foundry-local"), "sites/graz.yaml:1 the execution provider openvino does not run on gpu"),
+            Case(graz("executionProvider: openvino, runtime: foundry-local"), "sites/graz.yaml:1 the execution provider openvino does not run on gpu", help="one of cuda"),
         ],
-        near=[turin("executionProvider: openvino"), graz("executionProvider: cuda, runtime: foundry-local")],
+        near=[turin("executionProvider: openvino"), graz("executionProvider: cuda, runtime: foundry-local"),
+              turin("accelerator: npu, executionProvider: cuda")],  # what to type instead says INF010
     ),
     "INF009": Cases(
         fires=[Case(graz("executionProvider: directml, runtime: foundry-local"), "sites/graz.yaml:1 the execution provider directml is for windows; the node pool 'inference' runs linux")],
@@ -163,14 +164,15 @@ CASES = {
             Case(graz("maxOutputTokens: 8192"), "sites/graz.yaml:1 an answer of 8192 tokens leaves no room for a prompt in a context of 8192"),
             Case(graz("contextTokens: 1024"), "sites/graz.yaml:1 an answer of 1024 tokens leaves no room"),
         ],
-        near=[graz("maxOutputTokens: 8191"), graz("contextTokens: 1025")],
+        near=[graz("maxOutputTokens: 8191"), graz("contextTokens: 1025"), graz("contextTokens: 512, modality: embedding")],
     ),
     "INF014": Cases(
         fires=[
             Case(turin("memoryGib: 28.5"), "sites/turin.yaml:1 chat takes 28.5 GiB; a Standard_D8s_v3 has 28 for pods", help="at most 'memoryGib: 28'"),
             Case(turin("memoryGib: 14.5, replicas: 2"), "sites/turin.yaml:1 29 GiB are asked of the node pool 'inference', which has 28 for pods"),
         ],
-        near=[turin("memoryGib: 28"), turin("memoryGib: 14, replicas: 2")],
+        near=[turin("memoryGib: 28"), turin("memoryGib: 14, replicas: 2"),
+              {FLEET: [(CPU_POOL, CPU_POOL.replace("}", ", autoscale: {minCount: 1, maxCount: 2}}"))], **turin("memoryGib: 14.5, replicas: 2")}],
     ),
     "INF015": Cases(  # weights of 1.93 GiB and 2 sessions of 0.5
         fires=[Case(turin("memoryGib: 2.9"), "sites/turin.yaml:1 phi-4-mini in int4 takes 2.9 GiB with its sessions; the limit is 2.9", help="at least 'memoryGib: 3.0'")],
@@ -196,7 +198,8 @@ CASES = {
     ),
     "INF019": Cases(
         fires=[Case(canary("phi-8", 2), "sites/graz.yaml:1 the canary of chat takes 1 more GPUs; the node pool 'inference' has 0 left of 2")],
-        near=[canary("phi-8", 1), canary("phi-8", 2, pool="Standard_NC16_L4_2"), canary("phi-8", 3)],
+        near=[{**canary("phi-8", 2), FLEET: [(POOL, POOL.replace("}", ", autoscale: {minCount: 2, maxCount: 3}}")), *canary("phi-8", 2)[FLEET][1:]]},
+              canary("phi-8", 1), canary("phi-8", 2, pool="Standard_NC16_L4_2"), canary("phi-8", 3)],
     ),
     "INF020": Cases(
         fires=[
