@@ -101,7 +101,7 @@ class InferenceDeployment(Shared):
     max_output_tokens: Annotated[int, Field(ge=1, le=131_072)] = 1024
     """Of one answer; at most the context."""
     memory_gib: Annotated[float, Field(gt=0)] | None = None
-    """Memory limit of a replica; estimated from the model when not said."""
+    """Memory limit of a replica; half of a VM, or of a GPU's share of one, when not said."""
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=0.98)] = 0.9
     """Share of a GPU's memory that vLLM takes (gpu-facts 6)."""
     pinned_gib: Annotated[float, Field(ge=0)] = 0

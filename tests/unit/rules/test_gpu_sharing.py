@@ -170,8 +170,8 @@ CASES = {
             Case(shared(FRACTION, "queue: chat; gpuFraction: 0.5"), "fleet.yaml:{gpu: true > chat:} chat takes 90% of a GPU's memory; its share is 50%"),
             Case(shared(SLICED.replace("2", "3"), "gpuMemoryUtilization: 0.34"), "fleet.yaml:{gpuMemoryUtilization} chat takes 34% of a GPU's memory; its share is 33%",
                  help="at most 'gpuMemoryUtilization: 0.33'"),
-            *(Case(shared(FRACTION, f"queue: chat; gpuFraction: {fraction}"), "fleet.yaml:{gpu: true > chat:} chat takes 90% of a GPU's memory; its share is", help=help, also=("INF001",))
-              for fraction, help in ((0.29, "at most 'gpuMemoryUtilization: 0.29'"), (0.005, "a larger 'gpuFraction'"))),
+            *(Case(shared(FRACTION, f"queue: chat; gpuFraction: {fraction}"), "fleet.yaml:{gpu: true > chat:} chat takes 90% of a GPU's memory; its share is", help=fix, also=("INF001",))
+              for fraction, fix in ((0.29, "at most 'gpuMemoryUtilization: 0.29'"), (0.005, "a larger 'gpuFraction'"))),
         ],
         near=[shared(FRACTION, HALVES), shared(SLICED.replace("2", "3"), "gpuMemoryUtilization: 0.33"), shared("sharing: none", "gpuMemoryUtilization: 0.51")],
     ),

@@ -224,8 +224,8 @@ CASES = {
                     "fleet.yaml:{timeoutSeconds: 24} 'maf-agent-api' gives up after 24 s; 'chat' may take 25 s by its own promise", help="at least 'timeoutSeconds: 25'"),
                Case({FLEET: [(SLO, SLO.replace("5000", "10001"))]}, "fleet.yaml:{timeoutSeconds: 30} 'maf-agent-api' gives up after 30 s", help="at least 'timeoutSeconds: 31'"),
                # with two more tries, and a caller who gives up
-               *(Case({FLEET: [("timeoutSeconds: 30", f"timeoutSeconds: 24, deadlineSeconds: {deadline}")]}, "fleet.yaml:{timeoutSeconds: 24} 'maf-agent-api' gives up after 24 s", help=help)
-                 for deadline, help in ((75, "at least 'timeoutSeconds: 25'"), (74, "at least 'timeoutSeconds: 25', with 'deadlineSeconds: 75' or 'maxRetries: 1'"))),
+               *(Case({FLEET: [("timeoutSeconds: 30", f"timeoutSeconds: 24, deadlineSeconds: {deadline}")]}, "fleet.yaml:{timeoutSeconds: 24} 'maf-agent-api' gives up after 24 s", help=fix)
+                 for deadline, fix in ((75, "at least 'timeoutSeconds: 25'"), (74, "at least 'timeoutSeconds: 25', with 'deadlineSeconds: 75' or 'maxRetries: 1'"))),
                Case({FLEET: [(SLO, SLO.replace("20000", "600000"))]}, "fleet.yaml:{timeoutSeconds: 30} 'maf-agent-api' gives up after 30 s", help="a promise of 600 s at most"),
                Case({FLEET: [(SLO, SLO.replace("20000", "25001"))]}, "fleet.yaml:{timeoutSeconds: 30} 'maf-agent-api' gives up after 30 s")],
         near=[{FLEET: [("timeoutSeconds: 30", "timeoutSeconds: 25")]},
