@@ -38,10 +38,13 @@ site's name, so that names that follow a pattern are said once for all sites:
 
     defaults:
       azure: {resourceGroup: "rg-fleet-${site}"}
-      azureLocal: {clusterName: "${site}-hci", customLocation: "${site}-location", keyVault: "kv-fleet-${site}"}
+      azureLocal:
+        clusterName: ${site}-hci
+        customLocation: ${site}-location
+        keyVault: kv-fleet-${site}
 
-A name must fit where it goes: a cluster's has 15 characters, a key vault's 24. `fleet show SITE --provenance` says for
-each value which layer, file and line it comes from.
+A name must fit where it goes: a cluster's has 15 characters, a key vault's 24. `fleet show SITE --provenance`
+says for each value which layer, file and line it comes from.
 
 ## How YAML is read
 
