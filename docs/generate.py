@@ -100,6 +100,7 @@ CLI_TAIL = """
 | 1 | unexpected |
 | 2 | usage, or you said no |
 | 3 | the inventory has errors |
+| 4 | a policy can't be used |
 | 5 | some sites failed |
 | 6 | stopped by a gate, or aborted |
 | 7 | paused, waiting |
@@ -109,8 +110,6 @@ CLI_TAIL = """
 | 11 | a tool, credential or sandbox is missing |
 | 12 | locked by another process |
 | 130 | interrupted |
-
-4 (policy) is reserved.
 
 ## Output
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet.adapters.inventory_files import SiteFileOnDisk
+from fleet.adapters.workspace_folder import made_workspace
 from fleet.app.check_files import SiteFile, SiteResult
 from fleet.diagnostics.diagnostic import Diagnostic, Span
 from fleet.inventory.rule import Fact, Rule, rule_packages
@@ -98,7 +99,7 @@ class ValidationCache:
         body = b"\n".join((_line(self._common), *self._kept.values()))
         head = [_VERSION, self._key, self._now, _digest(body)]
         try:
-            self._path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            made_workspace(self._path.parent.parent)
             self._path.parent.mkdir(exist_ok=True)
             handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
         except OSError:  # a workspace that can't be written costs time, and nothing else

@@ -22,6 +22,7 @@ def run_ci_init(
         raise FleetError(
             "ENV021", f"there is no folder {root}", "name the root of the repository: --dir", exits.USAGE
         )
+    _require_top(root)
     chosen = parse_source(source) if source else installed_source()
     made = pipeline(system, chosen, _below(root, inventory), branch)
     if isinstance(chosen, WheelSource):
@@ -62,6 +63,20 @@ def installed_source() -> Source:
     except (ValueError, KeyError, AttributeError, FleetError):
         pass  # a record that pip did not write, or an address that a pipeline could not use
     return GitSource()
+
+
+def _require_top(root: Path) -> None:
+    """Raises `FleetError` (CIP004) in a folder of a repository that is not its top: no system looks there."""
+    here = root.resolve()
+    top = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), None)
+    if top is not None and top != here:
+        inventory = here.relative_to(top).as_posix()
+        raise FleetError(
+            "CIP004",
+            f"{root} is not the top of its repository, and pipelines are only looked for there",
+            f"fleet ci init --dir {top} -i {inventory}",
+            exits.USAGE,
+        )
 
 
 def _below(root: Path, inventory: Path) -> str:

@@ -1,5 +1,6 @@
 """The terminal: data on stdout, words on stderr, colour only where it is wanted."""
 
+import os
 from collections.abc import Iterable
 from functools import cache
 
@@ -7,6 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from fleet.diagnostics.text import Piece
+
+NO_WIDTH = 10_000
 
 STYLES = {
     "error": "bold red",
@@ -21,8 +24,11 @@ STYLES = {
 
 @cache
 def out() -> Console:
-    """For data."""
-    return Console(highlight=False, soft_wrap=True)
+    """For data; where no person looks, no line is broken: it is searched or read by a program."""
+    console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = NO_WIDTH
+    return console
 
 
 @cache

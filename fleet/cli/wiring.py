@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from fleet.adapters.applied_marks import AppliedMarks
 from fleet.adapters.oci_layout import LayoutStore, write_atomically
 from fleet.adapters.secrets import HostSecrets
+from fleet.adapters.workspace_folder import made_workspace
 from fleet.app.site import PROJECT, SiteApplier, site_content
 from fleet.cli import exits
 from fleet.diagnostics.diagnostic import FleetError
@@ -91,10 +92,8 @@ class Workspace:
         return self.root / "plans" / digest.removeprefix("sha256:")[:16]
 
     def prepare(self) -> None:
-        """Make the folder, closed to others; one that is there already keeps its mode."""
-        if not self.root.is_dir():
-            self.root.mkdir(parents=True)
-            self.root.chmod(0o700)
+        """Make the folder, closed to others and kept out of git; one that is there keeps its mode."""
+        made_workspace(self.root)
 
     def connection(self) -> Connection | None:
         """The sandbox that runs here, if one does."""

@@ -296,3 +296,15 @@ def test_the_fleet_that_runs_is_the_one_that_pipelines_get(
 def test_what_a_source_looks_like_is_said() -> None:
     with pytest.raises(FleetError, match="full commit id"):
         parse_source("git+https://git.example/fleet.git")
+
+
+def test_a_folder_inside_a_repository_is_no_place_for_a_pipeline(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".git").mkdir()
+    inner = tmp_path / "inventory"
+    shutil.copytree(FACTORY, inner)
+    assert main(["ci", "init", "--system", "github", "--dir", str(inner)]) == exits.USAGE
+    assert f"fleet ci init --dir {tmp_path} -i inventory" in capsys.readouterr().err
+    assert not (inner / ".github").exists()
+    assert main(["ci", "init", "--system", "github", "--dir", str(tmp_path), "-i", "inventory"]) == exits.OK

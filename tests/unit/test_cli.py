@@ -354,3 +354,20 @@ def test_a_changed_policy_is_asked_again_of_remembered_sites(
     capsys.readouterr()
     assert main(arguments) == exits.VALIDATION
     assert {d["code"] for d in json.loads(capsys.readouterr().out)["diagnostics"]} == {"ORG001"}
+
+
+def test_what_a_program_reads_is_not_broken_into_lines() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "fleet.cli.main", "show", "graz", "--provenance", "-i", str(FACTORY)],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+        env={k: v for k, v in os.environ.items() if k != "COLUMNS" and not k.startswith("FLEET_")},
+    )  # fmt: skip
+    assert sum("connectivity.linkMbps" in line for line in shown.stdout.splitlines()) == 1
+
+
+def test_the_workspace_is_private_and_kept_out_of_git(tmp_path: Path) -> None:
+    fleet, workspace = tmp_path / "fleet", tmp_path / "w"
+    generate(110, fleet)
+    assert main(["validate", "-i", str(fleet), "--workspace", str(workspace)]) == exits.OK
+    assert workspace.stat().st_mode & 0o777 == 0o700
+    assert (workspace / ".gitignore").read_text().splitlines()[-1] == "*"
