@@ -193,6 +193,101 @@ def test_findings_in_fleet_yaml_are_always_reported(folder: Path, since: Since) 
     assert set(found(document)) == {("RNG001", "fleet"), ("RNG003", "fleet")}
 
 
+POLICY = """\
+package fleet.site
+
+# METADATA
+# title: A title
+# custom: {code: ORG001}
+deny contains "no" if input.name == "nobody"
+"""
+
+
+def write_policy(path: Path, text: str = POLICY) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_new_policy_reaches_every_site(ignored: bool, folder: Path, since: Since) -> None:
+    write_policy(folder / "policies" / "a.rego", POLICY.replace(' if input.name == "nobody"', ""))
+    if ignored:
+        (folder.parent / ".gitignore").write_text("policies/\n")
+    code, document, words = since()
+    assert code == exits.VALIDATION
+    assert document["changedSince"] == {"revision": "main", "checked": 8, "of": 8}
+    assert [code for code, _ in found(document)].count("ORG001") == 8
+    assert "checked 8 of 8 sites" in words
+
+
+@pytest.mark.parametrize("change", ["edit", "remove one", "remove all", "rename", "link"])
+def test_a_policy_that_is_another_or_gone_reaches_every_site(
+    change: str, folder: Path, since: Since
+) -> None:
+    policies = folder / "policies"
+    write_policy(policies / "a.rego")
+    write_policy(policies / "lib" / "b.rego", "package lib.b\n\nx := 1\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "policies")
+    assert since()[1]["changedSince"] == {"revision": "main", "checked": 0, "of": 8}
+    if change == "edit":
+        replaced(policies / "lib" / "b.rego", "x := 1", "x := 2")
+    elif change == "remove one":
+        (policies / "lib" / "b.rego").unlink()
+    elif change == "remove all":
+        shutil.rmtree(policies)
+    elif change == "rename":
+        (policies / "a.rego").rename(policies / "c.rego")
+    else:  # what the link leads to is nothing that git tells of under its name
+        policies.rename(folder / "elsewhere")
+        policies.symlink_to("elsewhere")
+        git(folder, "add", ".")
+        git(folder, "commit", "-qm", "a link")
+    assert since()[1]["changedSince"] == {"revision": "main", "checked": 8, "of": 8}
+
+
+def test_what_is_no_policy_reaches_no_site(folder: Path, since: Since) -> None:
+    write_policy(folder / "policies" / "a.rego")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "policies")
+    for name in ("a_test.rego", ".hidden/b.rego", "README.md"):
+        write_policy(folder / "policies" / name, "package x\n")
+    assert since()[1]["changedSince"] == {"revision": "main", "checked": 0, "of": 8}
+
+
+def test_policies_elsewhere_in_the_repository(folder: Path, since: Since) -> None:
+    named = folder.parent / "ours"
+    write_policy(named / "a.rego")
+    write_policy(folder / "policies" / "a.rego")
+    git(folder.parent, "add", ".")
+    git(folder.parent, "commit", "-qm", "policies")
+    replaced(folder / "policies" / "a.rego", "nobody", "none")  # not evaluated: others are named
+    option = ("--policies", str(named))
+    assert since("main", *option)[1]["changedSince"] == {"revision": "main", "checked": 0, "of": 8}
+    link = folder.parent / "link"
+    link.symlink_to(named)  # it may have led to others before
+    for_link = since("main", "--policies", str(link))[1]["changedSince"]
+    assert for_link == {"revision": "main", "checked": 8, "of": 8}
+    replaced(named / "a.rego", "nobody", "none")
+    assert since("main", *option)[1]["changedSince"] == {"revision": "main", "checked": 8, "of": 8}
+
+
+@pytest.mark.parametrize("repository", [False, True])
+def test_policies_outside_of_the_repository_reach_every_site(
+    repository: bool, folder: Path, since: Since, tmp_path: Path
+) -> None:
+    """Another repository's `main` is another revision: nothing can be told of what changed since."""
+    outside = tmp_path / "outside"
+    write_policy(outside / "a.rego")
+    if repository:
+        git(outside, "init", "-q", "-b", "main")
+        git(outside, "add", ".")
+        git(outside, "commit", "-qm", "policies")
+    code, document, _ = since("main", "--policies", str(outside))
+    assert code == exits.VALIDATION
+    assert document["changedSince"] == {"revision": "main", "checked": 8, "of": 8}
+
+
 def test_a_broken_fleet_yaml_says_so(folder: Path, since: Since) -> None:
     (folder / "fleet.yaml").write_text("a: [")
     code, document, _ = since()

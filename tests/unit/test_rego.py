@@ -202,7 +202,8 @@ def test_a_site_that_changed_is_evaluated_again_and_rules_cross_processes(folder
 
 
 def test_libraries_and_tests_are_no_policies(folder: Path) -> None:
-    write(folder, "package lib.names\n\nis_long(n) if count(n) > 3\n", "lib/names.rego")
+    helpers = "is_long(n) if count(n) > 3\n\ndenied := [deny | some deny in []]\n\nx := data.y.deny\n"
+    write(folder, f"package lib.names\n\n# deny[msg] is no rule here\n{helpers}", "lib/names.rego")
     write(folder, "package fleet.site_test\n\ntest_x if false\n", "a_test.rego")
     write(folder, "this is no rego", ".hidden/b.rego")
     body = 'deny contains "long" if names.is_long(input.name)'
@@ -269,6 +270,11 @@ BROKEN = {
     "empty": ("", "POL001", 1, "names no package"),
     "no package": ("deny contains 1\n", "POL001", 1, "names no package"),
     "another package": (policy('deny contains "x"', "main"), "POL002", 6, "deny of package main"),
+    "v0 of main": (policy('deny[msg] { msg := "x" }', "main"), "POL002", 6, "deny of package main"),
+    "complete in main": (policy('deny := ["x"]', "main"), "POL002", 6, "deny of package main"),
+    "default in main": (policy("default deny := false", "main"), "POL002", 6, "deny of package main"),
+    "violation in main": (policy('violation contains "x"', "main"), "POL002", 6, "violation of package main"),
+    "conftest's in main": (policy('deny_x contains "x"', "main"), "POL002", 6, "deny_x of package main"),
     "near package": (policy('deny contains "x"', "fleet.stie"), "POL002", 1, "fleet.stie is not evaluated"),
     "v0": (policy('deny[msg] { msg := "x" }'), "POL002", 6, "a rule deny of this form"),
     "complete": (policy('deny := ["x"]'), "POL002", 6, "a rule deny of this form"),
