@@ -30,15 +30,21 @@ class Narrowed:
 
 
 def narrowed(
-    checked: Checked, files: Mapping[str, SiteFile], changed: Collection[str], before: SourceFile | None
+    checked: Checked,
+    files: Mapping[str, SiteFile],
+    changed: Collection[str],
+    before: SourceFile | None,
+    *,
+    policies_differ: bool = False,
 ) -> Narrowed:
     """What was found about the files that changed, and about all that their change can affect.
 
     `files` are all site files by key, `changed` the keys of those that differ, `before` is `fleet.yaml` as it
     was (None: there was none that could be read). Kept are findings in `fleet.yaml`, those about a site whose
     file differs or whose resolved value does, and those across sites that concern such a site.
+    When `policies_differ`, every site is reached: a policy may say something else of any.
     """
-    touched = {key for key in checked.files if key in changed}
+    touched = {key for key in checked.files if policies_differ or key in changed}
     if checked.fleet is not None and (before is None or before.content != checked.fleet.file.content):
         touched |= _reached(checked, checked.fleet, before, files)
     keys_of: dict[str, set[str]] = {}

@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import PurePath
 from typing import Any, Literal
 
 import yaml
@@ -143,6 +144,13 @@ def _scope(package: str) -> Scope | None:
     return None
 
 
+def is_policy(inside: PurePath) -> bool:
+    """Whether a file is evaluated, by its path in the folder of policies: no `*_test.rego`, nothing hidden."""
+    name = inside.name
+    hidden = any(part.startswith(".") for part in inside.parts)
+    return name.endswith(".rego") and not name.endswith("_test.rego") and not hidden
+
+
 def read_policies(files: Sequence[PolicyFile], reserved: Collection[str]) -> Policies:
     """What the files declare, and what to ask for.
 
@@ -231,15 +239,18 @@ def _wrong_heads(file: PolicyFile, package: str, package_line: int) -> Iterator[
         )  # fmt: skip
         return
     for number, line in enumerate(file.lines, 1):
-        if scope is None and (head := _HEAD.match(line)):
+        other = _FOREIGN_HEAD.match(line) or _OTHER_HEAD.match(line)
+        # Outside of fleet only libraries are meant to stand: what has any head of a policy is misplaced there,
+        # such as the `package main` with `deny[msg]` that conftest evaluates.
+        if scope is None and (head := _HEAD.match(line) or other):
             yield file.diagnostic(
                 NOT_EVALUATED, f"{head[1]} of package {package} is not evaluated", number,
                 "package fleet.site (each site) or fleet.fleet (all of them), or a package below them",
             )  # fmt: skip
             return
-        if scope is not None and (head := _FOREIGN_HEAD.match(line) or _OTHER_HEAD.match(line)):
+        if scope is not None and other:
             yield file.diagnostic(
-                NOT_EVALUATED, f"a rule {head[1]} of this form is not evaluated", number,
+                NOT_EVALUATED, f"a rule {other[1]} of this form is not evaluated", number,
                 "deny contains {…} if {…}, or warn contains {…} if {…}",
             )  # fmt: skip
 

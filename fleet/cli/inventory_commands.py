@@ -5,7 +5,7 @@ import importlib.metadata
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -13,12 +13,13 @@ import yaml
 from rich.table import Table
 from rich.text import Text
 
-from fleet.adapters.git import GitFolder
+from fleet.adapters.git import Difference, GitFolder
 from fleet.adapters.inventory_files import InventoryFolder, read_inventory
-from fleet.adapters.rules import rules_for
+from fleet.adapters.rules import POLICIES, rules_for
 from fleet.app.changed import narrowed
 from fleet.app.check_files import check_files
 from fleet.app.explain import explanations
+from fleet.app.policies import is_policy
 from fleet.app.validate import validate
 from fleet.cli import exits
 from fleet.cli.console import err, out, say, styled
@@ -71,7 +72,7 @@ def run_validate(
         _shown(Report(wrong), 0, 0, installed_rules(), output, {})
         return error.exit_code
     with _collector_paused():
-        return _validate(place, rules, output, workspace, changed_since)
+        return _validate(place, rules, output, workspace, changed_since, policies)
 
 
 @contextmanager
@@ -92,6 +93,7 @@ def _validate(
     output: str,
     workspace: Path | None,
     changed_since: str | None,
+    policies: Path | None,
 ) -> int:
     fleet_file = place.fleet_file()
     if isinstance(fleet_file, Diagnostic):
@@ -103,6 +105,7 @@ def _validate(
     by_key = {file.key: file for file in files}
     # Asked before anything is checked: a revision that is not there is told at once.
     difference = GitFolder(place.root).since(changed_since, by_key) if changed_since is not None else None
+    policies_differ = difference is not None and _policies_differ(place.root, policies, difference)
     checked = check_files(fleet_file, files, rules, cache, unlisted)
     if cache is not None:
         cache.save()
@@ -118,11 +121,37 @@ def _validate(
         before = SourceFile(fleet_file.path, content) if content is not None else None
     # Git tells of a link, not of the file that it leads to: that may have changed.
     changed = difference.files | {file.key for file in files if file.link}
-    part = narrowed(checked, by_key, changed, before)
+    part = narrowed(checked, by_key, changed, before, policies_differ=policies_differ)
     since = {"changedSince": {"revision": changed_since, "checked": part.sites, "of": part.of}}
     say(f"checked {part.sites} of {part.of} sites: what changed since {changed_since}, and what that changes")
     usable = sum(key in part.files for key in checked.sites.values())
     return _shown(part.report, part.sites, usable, rules, output, since)
+
+
+def _policies_differ(root: Path, named: Path | None, difference: Difference) -> bool:
+    """Whether a policy file differs, is new or is gone since the revision; also True when git can't tell.
+
+    `named` is the folder of `--policies`, `difference` that of the inventory in `root`.
+    """
+    folder = named if named is not None else root / POLICIES
+    files = {
+        path.relative_to(folder).as_posix(): path
+        for path in folder.rglob("*.rego")
+        if is_policy(path.relative_to(folder))
+    }
+    # Git tells of a link, not of what it leads to.
+    if any(path.is_symlink() for path in (folder, *files.values())):
+        return True
+    # Asked of the inventory's own folder where it can be: `policies` may be gone.
+    asked, above = (folder, "") if named is not None else (root, POLICIES + "/")
+    try:
+        # The commit, not the revision's name: another repository has a `main` too, and not this commit.
+        differs = GitFolder(asked).since(difference.commit, {above + name for name in files}).files
+    except FleetError:  # the folder is in no repository, or in another one
+        return True
+    return any(
+        is_policy(PurePosixPath(name.removeprefix(above))) for name in differs if name.startswith(above)
+    )
 
 
 def _cache(

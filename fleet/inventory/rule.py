@@ -1,9 +1,10 @@
 """What a rule is: a small function with a stable code. The rules themselves are in `validators/`."""
 
 import importlib.metadata
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, get_args
 
 from fleet.diagnostics.diagnostic import Diagnostic, FleetError, Severity, Span
 from fleet.inventory.inventory import Inventory, Site
@@ -20,6 +21,17 @@ Fact = tuple[Any, ...]
 """Something that a site tells, as a flat tuple of text and whole numbers: facts are kept between runs.
 Anything else is refused. A path stands at the end, step by step: `first, last, *path = fact`."""
 
+OWN = "fleet_validators:RULES"
+"""The value of the entry point that names fleet's own rules."""
+
+CODE = re.compile(r"[A-Z][A-Z0-9]{1,11}[0-9]{3}")
+"""The form of a rule's code; the same as that of a policy's (docs/policies.md)."""
+
+UNUSABLE = "RUL002"
+"""The code of the failure when an installed package's rules can't be used."""
+
+EXIT_MISSING = 11
+
 FAILED = "RUL001"
 """The code of a rule's own failure: an exception where findings or facts were expected."""
 
@@ -29,7 +41,10 @@ Facts = Mapping[str, Sequence[Fact]]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule found: `path` leads to the value, `help` says what to type instead."""
+    """What a rule found: `path` leads to the value, `help` says what to type instead.
+
+    Raises TypeError for a path that is no tuple: a text would be taken for a step a letter.
+    """
 
     path: Path
     message: str
@@ -40,6 +55,13 @@ class Finding:
     """For a rule about the fleet: the site that `path` is in; without one it is in `fleet.yaml`."""
     others: tuple[str, ...] = ()
     """For a rule about the fleet: other sites without which there would be no finding."""
+
+    def __post_init__(self) -> None:
+        """Refuses a path that is no tuple; the rule that made it is then shown with RUL001."""
+        if not isinstance(self.path, tuple):
+            raise TypeError(
+                f"a path is a tuple: ('labels', 'owner'); this one is of type {type(self.path).__name__}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +200,86 @@ def all_ran(found: Iterable[Diagnostic]) -> bool:
 _PLAIN = frozenset({str, int})
 
 
-def installed_rules() -> tuple[Rule, ...]:
-    """Every rule of every installed package, by code. Raises ValueError when two share a code."""
+def installed_rules(wrong: list[FleetError] | None = None) -> tuple[Rule, ...]:
+    """Every rule of every installed package, by code.
+
+    Raises `FleetError` (RUL002) when a package's rules can't be used: they do not import, are no sequence of
+    `Rule`, a rule's fields are wrong, or its code is taken. A caller that only explains or lists gives a
+    list: what is wrong is put there, and the rules of the other packages are returned.
+    """
     rules: dict[str, Rule] = {}
-    for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        for rule in point.load():
-            if rule.code in rules:
-                raise ValueError(f"two rules have the code {rule.code}; the second comes from {point.value}")
-            rules[rule.code] = rule
+    points = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    # Ours come first, whatever the order of installation: where a code is taken, the other package is named.
+    for point in sorted(points, key=lambda point: (point.value != OWN, point.value, point.name)):
+        try:
+            rules |= _rules_of(point, rules)
+        except FleetError as error:
+            if wrong is None:
+                raise
+            wrong.append(error)
     return tuple(rules[code] for code in sorted(rules))
+
+
+def _rules_of(point: importlib.metadata.EntryPoint, taken: Mapping[str, Rule]) -> dict[str, Rule]:
+    """The rules that an entry point names, by code; FleetError (RUL002) when any can't be used."""
+    try:
+        value = point.load()
+    except Exception as error:  # whatever another's module raises while it is imported
+        what = ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split()))))
+        raise _unusable(point, f"it can't be imported: {what}") from error
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise _unusable(point, f"it is no sequence of Rule, but of type {type(value).__name__}")
+    found: dict[str, Rule] = {}
+    reserved: Iterable[str] = ()
+    if point.value != OWN:
+        # Only where there are rules of others: the pages take milliseconds to read.
+        from fleet.diagnostics.explain import built_in
+
+        reserved = built_in().keys()
+    for number, rule in enumerate(value, 1):
+        mistake = _mistake(rule)
+        if mistake is not None:
+            name = rule.code if isinstance(rule, Rule) and isinstance(rule.code, str) else ""
+            raise _unusable(point, f"rule {number}{f' ({name})' if name else ''} {mistake}")
+        if rule.code in taken or rule.code in found or rule.code in reserved:
+            first = taken.get(rule.code)
+            whose = "is in it twice" if rule.code in found else f"is taken by {first.package if first else 'fleet'}"
+            raise _unusable(point, f"the code {rule.code} {whose}")
+        found[rule.code] = rule
+    return found
+
+
+def _mistake(rule: object) -> str | None:
+    """What is wrong with the fields of a rule. Types are checked too: others' code may be unchecked."""
+    if not isinstance(rule, Rule):
+        return f"is no Rule, but of type {type(rule).__name__}"
+    if not isinstance(rule.code, str) or CODE.fullmatch(rule.code) is None:
+        return "needs a code of capital letters and three digits, such as ORG001 (at most 15 characters)"
+    if rule.severity not in get_args(Severity):
+        return f"has the severity {rule.severity!r}; it is one of {', '.join(get_args(Severity))}"
+    for name in ("summary", "source", "version"):
+        if not isinstance(getattr(rule, name), str):
+            return f"needs a text as its {name}"
+    if not rule.summary.strip():
+        return "needs a summary"
+    if rule.check_site is None and rule.check_fleet is None and rule.across is None:
+        return "checks nothing: it needs check_site, across or check_fleet"
+    if rule.across is not None and not isinstance(rule.across, Across):
+        return "needs Across(join, facts) as its across"
+    for name in ("check_site", "check_fleet"):
+        if getattr(rule, name) is not None and not callable(getattr(rule, name)):
+            return f"needs a function as its {name}"
+    return None
+
+
+def _unusable(point: importlib.metadata.EntryPoint, what: str) -> FleetError:
+    package = f"{point.dist.name} {point.dist.version}" if point.dist is not None else "an unknown package"
+    return FleetError(
+        UNUSABLE,
+        f"the rules of {package} can't be used (entry point {point.name} = {point.value}): {what}",
+        "mend or uninstall that package; docs/rules-python.md says what a package of rules is",
+        EXIT_MISSING,
+    )
 
 
 def rule_packages(rules: Iterable[Rule]) -> frozenset[str]:

@@ -176,7 +176,8 @@ def test_each_gpu_of_a_node_can_serve_a_replica(cluster: Cluster, tmp_path: Path
         (
             "inference: {vmSize: Standard_NC16_L4_1, count: 2,",
             "inference: {vmSize: Standard_NC16_L4_2, count: 1,",
-        )
+        ),
+        ("perNode: 2,", "perNode: 4,"),  # two spare on each machine, for upgrades
     ]
     with deployed(cluster, example("graz", {FLEET: two_a_node}), tmp_path) as site:
         assert {node_of(pod) for pod in site.pods("chat")} == {"inference-1"}
