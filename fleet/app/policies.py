@@ -145,7 +145,7 @@ def _scope(package: str) -> Scope | None:
 
 
 def is_policy(inside: PurePath) -> bool:
-    """Whether a file is evaluated, by its path in the folder of policies: no `*_test.rego`, nothing hidden."""
+    """Whether a file is evaluated, by its path in the folder of policies: no `*_test.rego`, none hidden."""
     name = inside.name
     hidden = any(part.startswith(".") for part in inside.parts)
     return name.endswith(".rego") and not name.endswith("_test.rego") and not hidden
@@ -240,7 +240,7 @@ def _wrong_heads(file: PolicyFile, package: str, package_line: int) -> Iterator[
         return
     for number, line in enumerate(file.lines, 1):
         other = _FOREIGN_HEAD.match(line) or _OTHER_HEAD.match(line)
-        # Outside of fleet only libraries are meant to stand: what has any head of a policy is misplaced there,
+        # Outside of fleet only libraries are meant to stand: what has a head of a policy is misplaced there,
         # such as the `package main` with `deny[msg]` that conftest evaluates.
         if scope is None and (head := _HEAD.match(line) or other):
             yield file.diagnostic(

@@ -228,7 +228,7 @@ def run_explain(code: str | None, folder: Path) -> int:
     try:
         rules = {rule.code: rule for rule in rules_for(folder)}
     except FleetError:  # wrong policies must not keep anybody from reading what is wrong with them
-        rules = {rule.code: rule for rule in installed_rules()}
+        rules = {rule.code: rule for rule in installed_rules([])}
     known = explanations(tuple(rules.values()))
     if code is None:
         for explanation in known.values():

@@ -193,8 +193,8 @@ def validate(
     `# fleet: ignore[NET003] reason` sets a finding of its line, or of the line below it, aside.
 
     With --changed-since main it tells what a pull request touches and what that can affect: sites whose file
-    differs, sites that inherit something which differs, others that collide with one of those, and all that
-    is wrong in fleet.yaml.
+    differs, sites that inherit something which differs, others that collide with one of those, all that is
+    wrong in fleet.yaml, and every site when a policy differs.
     """
     from fleet.cli.inventory_commands import run_validate
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -139,11 +140,17 @@ def _read(file: SourceFile, found: list[Diagnostic]) -> dict[str, Any] | None:
 M = TypeVar("M", bound=BaseModel)
 
 
-def _validate(model: type[M], data: Mapping[str, Any], file: SourceFile, found: list[Diagnostic]) -> M | None:
+def _validate(
+    model: type[M],
+    data: Mapping[str, Any],
+    file: SourceFile,
+    found: list[Diagnostic],
+    names: Mapping[str, Iterable[str]] = MappingProxyType({}),
+) -> M | None:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        found += shape_diagnostics(model, error, lambda path, key: (file, path))
+        found += shape_diagnostics(model, error, lambda path, key: (file, path), names=names)
         return None
 
 
@@ -194,10 +201,14 @@ def load_site(fleet: Fleet, file: SourceFile) -> LoadedSite:
     if raw is None:
         return LoadedSite(None, None, tuple(found))
     ring = str(raw.get("ring"))
-    header = _validate(SiteHeader, {key: raw[key] for key in _HEADER_KEYS if key in raw}, file, found)
+    rings = [known.name for known in fleet.model.rings]
+    names = {"profile": fleet.model.profiles, "ring": rings}
+    header = _validate(SiteHeader, {key: raw[key] for key in _HEADER_KEYS if key in raw}, file, found, names)
     own = {key: value for key, value in raw.items() if key not in _KIND}
     if header is None:
-        _check_layer(Layer("site ?", file, (), own), found)
+        # What the header complained about isn't to be told again, without its help.
+        rest = {key: value for key, value in own.items() if key not in _HEADER_KEYS}
+        _check_layer(Layer("site ?", file, (), rest), found)
         return LoadedSite(None, ring, tuple(found))
 
     usable = True
@@ -210,8 +221,7 @@ def load_site(fleet: Fleet, file: SourceFile) -> LoadedSite:
     if f"ring {header.ring}" not in fleet.layers:
         usable = False
         message = f"there is no ring {header.ring!r}"
-        known = [ring.name for ring in fleet.model.rings]
-        found.append(_at(file, ("ring",), "INV016", message, did_you_mean(header.ring, known)))
+        found.append(_at(file, ("ring",), "INV016", message, did_you_mean(header.ring, rings)))
 
     layers = (*fleet.stack(header.profile, header.ring), Layer(f"site {header.name}", file, (), own))
     if SITE in file.text:

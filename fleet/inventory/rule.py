@@ -243,7 +243,11 @@ def _rules_of(point: importlib.metadata.EntryPoint, taken: Mapping[str, Rule]) -
             raise _unusable(point, f"rule {number}{f' ({name})' if name else ''} {mistake}")
         if rule.code in taken or rule.code in found or rule.code in reserved:
             first = taken.get(rule.code)
-            whose = "is in it twice" if rule.code in found else f"is taken by {first.package if first else 'fleet'}"
+            whose = (
+                "is in it twice"
+                if rule.code in found
+                else f"is taken by {first.package if first else 'fleet'}"
+            )
             raise _unusable(point, f"the code {rule.code} {whose}")
         found[rule.code] = rule
     return found

@@ -125,21 +125,30 @@ def dotted(path: Path) -> str:
 
 
 def shape_diagnostics(
-    model: type[BaseModel], error: ValidationError, place: Place, *, ignore_missing: bool = False
+    model: type[BaseModel],
+    error: ValidationError,
+    place: Place,
+    *,
+    ignore_missing: bool = False,
+    names: Mapping[str, Iterable[str]] = types.MappingProxyType({}),
 ) -> list[Diagnostic]:
     """One diagnostic for each complaint of the model, in the model's order.
 
-    With `ignore_missing`, what another layer may complete is no complaint. Codes: INV010 unknown key,
-    INV011 wrong value, INV012 missing key, INV017 more of these than are shown, SEC001 a literal secret where
-    a reference belongs (its line is not shown).
+    With `ignore_missing`, what another layer may complete is no complaint. `names` holds, for a key that
+    refers to something by its name, the names that exist: help for a name that can't be one. Codes: INV010
+    unknown key, INV011 wrong value, INV012 missing key, INV017 more of these than are shown, SEC001 a literal
+    secret where a reference belongs (its line is not shown).
     """
     found: list[Diagnostic] = []
     total = 0
-    for item in error.errors(include_url=False):
+    items = error.errors(include_url=False)
+    paths = [tuple(step for step in item["loc"] if step != "[key]") for item in items]
+    above = {path[:end] for path in paths for end in range(len(path))}
+    for item, path in zip(items, paths, strict=True):
         complaint = _Complaint(
             model,
             item["type"],
-            tuple(step for step in item["loc"] if step != "[key]"),
+            path,
             item["loc"][-1:] == ("[key]",),
             item["input"],
             item.get("ctx", {}),
@@ -147,6 +156,8 @@ def shape_diagnostics(
         )
         if complaint.kind in ("missing", "too_short") and ignore_missing:
             continue
+        if complaint.kind == "too_short" and path in above:
+            continue  # the model counts only right items; the wrong one, which is told, may be all that lacks
         total += 1
         if total > MAX_SHOWN + 1:
             continue  # only counted: finding a place and the nearest word takes time
@@ -155,7 +166,7 @@ def shape_diagnostics(
         elif complaint.kind == "extra_forbidden":
             found.append(_unknown_key(complaint, place))
         else:
-            found.append(_wrong_value(complaint, place))
+            found.append(_wrong_value(complaint, place, names))
     return capped(found, total)
 
 
@@ -180,7 +191,7 @@ def _unknown_key(complaint: _Complaint, place: Place) -> Diagnostic:
     return file.diagnostic("INV010", f"unknown key {quoted(key)}{inside}", span, did_you_mean(key, known))
 
 
-def _wrong_value(complaint: _Complaint, place: Place) -> Diagnostic:
+def _wrong_value(complaint: _Complaint, place: Place, names: Mapping[str, Iterable[str]]) -> Diagnostic:
     file, where = place(complaint.path, complaint.about_key)
     span = file.locate(where, key=complaint.about_key)
     expects_reference = complaint.kind in ("model_type", "model_attributes_type") and _SECRETS.intersection(
@@ -193,6 +204,8 @@ def _wrong_value(complaint: _Complaint, place: Place) -> Diagnostic:
     if isinstance(complaint.given, str) or written is None or plain_value(written) != complaint.given:
         written = None  # an alias, or in quotes
     message, help_text = _words(complaint, written)
+    if complaint.kind == "string_pattern_mismatch" and (known := names.get(complaint.dotted)):
+        help_text = did_you_mean(complaint.given, known)
     return file.diagnostic("INV011", message, span, help_text)
 
 
@@ -202,13 +215,11 @@ def _words(complaint: _Complaint, written: str | None) -> tuple[str, str | None]
     kind_given = _kind(given, written)
     match complaint.kind:
         case kind if kind in _WANTED:
-            help_text = _retype(kind, given, written)
+            help_text = _retype(complaint, written)
             return f"{dotted} is {kind_given} where {_WANTED[kind]} is expected", help_text
         case "literal_error":
             expected = str(context["expected"])
-            words = [word.strip("' ") for word in expected.replace(" or ", ", ").split(",")]
-            near = did_you_mean(given, words) if isinstance(given, str) else None
-            return f"{dotted} is {kind_given}; expected {expected}", near
+            return f"{dotted} is {kind_given}; expected {expected}", _nearest(given, expected)
         case "string_pattern_mismatch":
             what = "the key" if complaint.about_key else dotted
             return f"{what} is {kind_given}, which does not match {context['pattern']}", None
@@ -223,15 +234,62 @@ def _words(complaint: _Complaint, written: str | None) -> tuple[str, str | None]
             return f"{dotted}: {complaint.text[:1].lower()}{complaint.text[1:]}", None
 
 
-def _retype(kind: str, given: object, written: str | None) -> str | None:
+def _nearest(given: object, expected: str) -> str | None:
+    """The help for a text that is none of the `expected` values, given as "1, 3 or 5" or "'a' or 'b'"."""
+    if not isinstance(given, str):
+        return None
+    words = [word.strip() for word in expected.replace(" or ", ", ").split(",")]
+    if given.strip() in words:  # texts stand in quotes there, so this is a number
+        return f"write {given.strip()}, without quotes"
+    return did_you_mean(given, [word.strip("'") for word in words])
+
+
+def _retype(complaint: _Complaint, written: str | None) -> str | None:
     """The same value as the wanted type, where it is plain what was meant; 1.10 is not to become "1.1"."""
+    kind, given = complaint.kind, complaint.given
     if kind == "bool_type" and str(given).lower() in ("yes", "no", "on", "off"):
         return f"write {'true' if str(given).lower() in ('yes', 'on') else 'false'}"
     if kind == "string_type" and isinstance(given, (int, float)):
         return f'put it in quotes: "{written}"' if written else "put it in quotes"
-    if kind == "int_type" and isinstance(given, str) and re.fullmatch(r"\s*[0-9]{1,18}\s*", given):
-        return f"write {int(given)}, without quotes or leading zeros"
+    if kind == "int_type" and isinstance(given, str):
+        if re.fullmatch(r"\s*[0-9]{1,18}\s*", given):
+            return f"write {int(given)}, without quotes or leading zeros"
+        return _in_unit(str(complaint.path[-1]) if complaint.path else "", given)
+    if _WANTED[kind] == "a list":
+        return _as_list(complaint, written)
     return None
+
+
+_MILLISECONDS = {"ms": 1, "seconds": 1000, "minutes": 60_000, "hours": 3_600_000, "days": 86_400_000}
+_UNIT_LETTERS = {"ms": "ms", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def _in_unit(key: str, given: str) -> str | None:
+    """The help for a time with its unit, "1h", where the unit is told by the key: `soakMinutes`."""
+    ending = re.search(r"(?:^|[a-z0-9])(Ms|[Ss]econds|[Mm]inutes|[Hh]ours|[Dd]ays)$", key)
+    if ending is None:
+        return None
+    unit = ending[1].lower()
+    meant = f"a whole number of {'milliseconds' if unit == 'ms' else unit}"
+    if time := re.fullmatch(r"\s*([0-9]{1,9})\s*(ms|[smhd])\s*", given):
+        count, rest = divmod(int(time[1]) * _MILLISECONDS[_UNIT_LETTERS[time[2]]], _MILLISECONDS[unit])
+        if not rest:
+            return f"write {count}, {meant}"
+    return f"write {meant}"
+
+
+def _as_list(complaint: _Complaint, written: str | None) -> str | None:
+    """The help for what stands, alone or as a mapping, where a list is wanted."""
+    given = complaint.given
+    if isinstance(given, Mapping):
+        items = _models_at(complaint.model, (*complaint.path, 0))
+        first = next((info.alias or name for kind in items for name, info in kind.model_fields.items()), None)
+        return f"write a list, each item after a dash: '- {first}: …'" if first else "write a list: '- …'"
+    if isinstance(given, str):
+        # In a flow list, commas, brackets and the like would mean something else; a secret isn't repeated.
+        plain = re.fullmatch(r"[A-Za-z0-9_./-]{1,60}", given) and plain_value(given) == given
+        return f"write [{given}]" if plain and not secret_shape(given) else "write a list: '- …'"
+    return f"write [{written}]" if given is not None and written else None
 
 
 def _doc(model: type[BaseModel], path: Path) -> str:

@@ -221,9 +221,7 @@ def test_a_new_policy_reaches_every_site(ignored: bool, folder: Path, since: Sin
 
 
 @pytest.mark.parametrize("change", ["edit", "remove one", "remove all", "rename", "link"])
-def test_a_policy_that_is_another_or_gone_reaches_every_site(
-    change: str, folder: Path, since: Since
-) -> None:
+def test_a_policy_that_is_another_or_gone_reaches_every_site(change: str, folder: Path, since: Since) -> None:
     policies = folder / "policies"
     write_policy(policies / "a.rego")
     write_policy(policies / "lib" / "b.rego", "package lib.b\n\nx := 1\n")
