@@ -15,7 +15,7 @@ from typing import Any
 
 from fleet.adapters.rego_engine import UNREADABLE, Failure, PolicyError
 from fleet.adapters.rego_process import Engine
-from fleet.app.policies import PolicyFile, Question, Scope, read_policies, site_fields
+from fleet.app.policies import PolicyFile, Question, Scope, is_policy, read_policies, site_fields
 from fleet.app.policy_answers import FAILED, RUNTIME_CODES, Found, problem, read_answer
 from fleet.diagnostics.diagnostic import Diagnostic, FleetError, Span
 from fleet.diagnostics.explain import built_in
@@ -116,7 +116,7 @@ def _read(folder: Path) -> tuple[PolicyFile, ...]:
     files, wrong = [], []
     for path in sorted(folder.rglob("*.rego")):
         inside = path.relative_to(folder)
-        if path.name.endswith("_test.rego") or any(part.startswith(".") for part in inside.parts):
+        if not is_policy(inside):
             continue
         shown = _shown(path)
         try:
