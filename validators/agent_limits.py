@@ -11,6 +11,7 @@ from fleet.model.agents import Agent, Resources
 from fleet.model.site import SiteSpec
 
 from .agents import needs_two
+from .shares import most_nodes
 
 
 def _deadline(site: Site, _: Inventory) -> Iterator[Finding]:
@@ -135,7 +136,7 @@ def _fits(site: Site, _: Inventory) -> Iterator[Finding]:
         total = asked.setdefault(at, [0, 0])
         total[0] += number * each.cpu_millis
         total[1] += number * each.memory_mib
-        nodes = pool.autoscale.max_count if pool.autoscale else pool.count
+        nodes = most_nodes(pool)
         cpu = nodes * size.vcpus * 1000
         memory = int(nodes * size.memory_gib * 1024 * catalog.serving().node_memory)
         for unit, wanted, there in (("millicores", total[0], cpu), ("MiB", total[1], memory)):

@@ -9,6 +9,7 @@ from fleet.inventory.source import Path
 from fleet.model.site import SiteSpec
 
 from .agents import EVERYWHERE
+from .services import stores
 
 
 def previews(spec: SiteSpec) -> Mapping[str, Path]:
@@ -116,15 +117,10 @@ def _hard(site: Site) -> bool:
 def _backups(site: Site, _: Inventory) -> Iterator[Finding]:
     if not _hard(site):
         return
-    services = site.spec.services
-    for key, store in (  # not metrics: they hold no prompts
-        ("redis", services.redis),
-        ("postgres", services.postgres),
-        ("blobStore", services.blob_store),
-        ("clickhouse", services.clickhouse),
-        ("bus", services.bus),
-    ):
-        if store is not None and store.backup is not None and store.backup.target.startswith("azblob:"):
+    for key, store in stores(site.spec.services):
+        if key == "metrics":  # they hold no prompts
+            continue
+        if store.backup is not None and store.backup.target.startswith("azblob:"):
             yield Finding(
                 ("services", key, "backup", "target"),
                 f"the boundary is hard, and the copies of {key}, which holds what was said, go to Azure",

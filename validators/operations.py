@@ -9,6 +9,8 @@ from fleet.inventory.rule import Across, Fact, Finding, FleetFacts, Rule
 from fleet.model.services import Services
 from fleet.model.site import SiteSpec
 
+from .services import stores
+
 _PHASES = ("foundation", "inference", "tools", "production")
 """Of `operations.phase`, in their order (requirements Q1 to Q5)."""
 
@@ -42,8 +44,7 @@ def _owner(site: Site, _: Inventory) -> Iterator[Finding]:
 
 
 def _stores(services: Services) -> bool:
-    stores = (services.redis, services.postgres, services.blob_store, services.clickhouse, services.bus)
-    return any(store is not None and store.backup is not None for store in stores)
+    return any(store.backup is not None for key, store in stores(services) if key != "metrics")
 
 
 NEEDED: Mapping[str, tuple[str, Callable[[SiteSpec], bool]]] = {
