@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fleet.render.tree import GUARDED, NAMESPACES, RenderedTree, render_site
+from fleet.render.section import GUARDED, NAMESPACES
+from fleet.render.tree import RenderedTree, render_site
 from tests.bench.generate_fleet import generate
 from tests.conformance.cluster import Cluster, Document, RefusedError, documents
 from tests.conformance.rendering import build, pods_of, rendered, write_tree

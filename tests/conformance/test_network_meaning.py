@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from fleet.model.site import SiteSpec
-from fleet.render.tree import GUARDED, render_site
+from fleet.render.section import GUARDED
+from fleet.render.tree import render_site
 from tests.bench.generate_fleet import generate
 from tests.conformance.cluster import Document
 from tests.conformance.network_policies import Place, Policy, allowed

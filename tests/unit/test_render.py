@@ -14,8 +14,9 @@ import yaml
 from fleet.diagnostics.diagnostic import FleetError
 from fleet.model.site import SiteSpec
 from fleet.render.artifact import artifact_url, tree_artifact
+from fleet.render.section import NAMESPACES
 from fleet.render.templating import render_template, to_yaml
-from fleet.render.tree import NAMESPACES, RenderedTree, render_site
+from fleet.render.tree import RenderedTree, render_site
 from tests.factory import ROOT, factory_inventory
 
 SITES = ["graz", "narvik", "turin"]
