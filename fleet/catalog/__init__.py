@@ -162,6 +162,19 @@ class AzureLocalFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ComponentFacts:
+    """A third party's software (components.yaml)."""
+
+    chart: str | None
+    """`oci://…` without a tag; None where its makers publish it in another way: then it is packed into the
+    fleet's own registry as `charts/NAME`."""
+    version: str
+    images: tuple[str, ...]
+    """References with tags, as the chart's defaults have them."""
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Operating:
     """How a fleet is secured, run and evaluated (operating.yaml)."""
 
@@ -292,6 +305,18 @@ def platform() -> PlatformFacts:
         MappingProxyType(dict(data["plaintextPorts"])),
         tuple(data["publicAcme"]),
         data["postgres"]["reservedConnections"],
+    )
+
+
+@cache
+def components() -> Mapping[str, ComponentFacts]:
+    """Third parties' software by name."""
+    rows = _read("components.yaml")["components"]
+    return MappingProxyType(
+        {
+            name: ComponentFacts(row.get("chart"), row["version"], tuple(row["images"]), row["source"])
+            for name, row in sorted(rows.items())
+        }
     )
 
 

@@ -122,6 +122,14 @@ Guid = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 """A content digest."""
 
+ImageReference = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9][-a-z0-9.]*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
+    ),
+]
+"""An image by host, path and tag."""
+
 HostName = Annotated[
     str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*(:[0-9]{1,5})?$")
 ]
@@ -165,3 +173,11 @@ Labels = Annotated[
     Field(default_factory=dict),
 ]
 """Free text keys and values."""
+
+ImageDigests = Annotated[
+    Mapping[ImageReference, Digest],
+    AfterValidator(_by_name),
+    PlainSerializer(dict),
+    Field(default_factory=dict),
+]
+"""Digests of images by the references that somebody else's chart names them by."""

@@ -20,7 +20,7 @@ from fleet.model.kubernetes import Gpu, Kubernetes
 from fleet.model.operations import Capacity, Evaluation, Governance, Operations
 from fleet.model.schedule import Maintenance, Window
 from fleet.model.services import Platform, Services, Telemetry
-from fleet.model.supply import Delivery, ModelCache, Registry
+from fleet.model.supply import Component, Delivery, ModelCache, Registry
 
 Topology = Literal["pilot-node", "datacenter-cluster", "distributed"]
 ConnectivityMode = Literal["connected", "constrained", "disconnected"]
@@ -77,6 +77,8 @@ class SiteSpec(Model):
     delivery: Delivery
     registry: Registry | None = None
     model_cache: ModelCache | None = None
+    components: Named[Component]
+    """Third-party software by its name in the catalogue; what a site switches on must be here."""
     inference: Named[InferenceDeployment]
     router: Router | None = None
     """Routing between the site's deployments; without it each agent talks to the one that it names."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fleet.model.base import HostName, Many, Model, Shared
+from fleet.model.base import Digest, HostName, ImageDigests, Many, Model, Shared
 from fleet.model.schedule import Date
 
 ImageRepository = Annotated[str, Field(pattern=r"^[a-z0-9]+([._/-][a-z0-9]+)*$")]
@@ -21,6 +21,17 @@ class Delivery(Shared):
     """How often Flux looks for a new artifact (requirement C2)."""
     keep_revisions: Annotated[int, Field(ge=2, le=50)] = 3
     """Artifacts that stay in the registry, so that there is one to go back to (requirement I2)."""
+
+
+class Component(Shared):
+    """A third party's software as the fleet took it in: its Helm chart by digest (requirements I1, I11)."""
+
+    version: Annotated[str, Field(pattern=r"^v?[0-9]+(\.[0-9]+){1,2}([-+][0-9A-Za-z.-]+)?$")] | None = None
+    """The chart's version; the catalogue's when not said."""
+    digest: Digest
+    """Of the chart's OCI artifact, as the registry holds it."""
+    images: ImageDigests
+    """The images that the chart would pull by tag, such as `quay.io/org/name:1.2`, by digest."""
 
 
 class Upstream(Shared):

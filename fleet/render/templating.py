@@ -4,10 +4,11 @@ import json
 import re
 import traceback
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
+import yaml
 from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateError, TemplateSyntaxError, Undefined
 from markupsafe import Markup
 
@@ -43,7 +44,7 @@ def _load(name: str) -> tuple[str, str, Callable[[], bool]] | None:
 @cache
 def _environment() -> Environment:
     # HTML escaping is on only to mark what macros return; `to_yaml` does the quoting.
-    return Environment(
+    environment = Environment(
         loader=FunctionLoader(_load),
         undefined=StrictUndefined,
         finalize=_finalize,
@@ -51,6 +52,8 @@ def _environment() -> Environment:
         trim_blocks=False,
         keep_trailing_newline=True,
     )
+    environment.filters["block"] = lambda value, indent: Markup(yaml_block(value, indent))  # noqa: S704 - YAML
+    return environment
 
 
 def _finalize(value: Any) -> Any:
@@ -63,6 +66,26 @@ def _place(error: TemplateError, template: str) -> str:
         return f"templates/{error.name}:{error.lineno}"
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith("templates/")]
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else f"templates/{template}"
+
+
+def yaml_block(value: Any, indent: int) -> str:
+    """A mapping or list as block YAML: indented by `indent` spaces, keys in order, no newline at the end."""
+    return _block(json.dumps(value, ensure_ascii=False), indent)
+
+
+@lru_cache(maxsize=4096)
+def _block(text: str, indent: int) -> str:
+    # Sites share most values, and writing YAML is slow: equal values are written once.
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    block = yaml.dump(
+        json.loads(text),
+        Dumper=dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=2**30,
+        default_flow_style=False,
+    )
+    return "\n".join(" " * indent + line for line in block.rstrip("\n").split("\n"))
 
 
 def render_template(template: str, /, **values: Any) -> str:

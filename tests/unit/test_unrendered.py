@@ -21,7 +21,7 @@ ACTED_ON = (
     # in the rendered tree
     "name", "ring", "environment", "topology", "connectivity.mode",
     "kubernetes.nodePools.*.taints", "kubernetes.nodePools.*.vmSize",
-    "delivery.registry", "delivery.repository", "delivery.intervalMinutes", "registry.host",
+    "delivery.registry", "delivery.repository", "delivery.intervalMinutes", "registry.host", "components",
     "inference.*.model", "inference.*.precision", "inference.*.contextTokens", "inference.*.replicas",
     "inference.*.gpus", "inference.*.nodePool", "inference.*.image", "inference.*.slo.concurrentSessions",
     "inference.*.runtime", "inference.*.accelerator", "inference.*.memoryGib",
