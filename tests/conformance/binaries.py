@@ -1,9 +1,10 @@
-"""Kubernetes' own programs and KWOK, built from source by the Go modules beside this file, once a version.
+"""Kubernetes' own programs, KWOK and Flux's kustomize-controller, built from source by the Go modules beside this file, once a version.
 
 No registry that this project uses serves them as programs. `go` builds what a module's `go.mod` pins (checked
 against its `go.sum`); the result lies in `~/.cache/fleet/tools/<digest of both files>/`, and is built again only
 when a version changes. KWOK has a module of its own: it does not compile against the libraries of the Kubernetes
-that is pinned in `tools/`.
+that is pinned in `tools/`. So has Flux's kustomize-controller (its source-controller is not to be had this way: a
+library of it is on no module proxy).
 """
 
 import hashlib
@@ -23,6 +24,7 @@ PACKAGES = {
     "kube-scheduler": ("tools", "k8s.io/kubernetes/cmd/kube-scheduler"),
     "kustomize": ("tools", "sigs.k8s.io/kustomize/kustomize/v5"),
     "kwok": ("kwok", "sigs.k8s.io/kwok/cmd/kwok"),
+    "kustomize-controller": ("flux", "github.com/fluxcd/kustomize-controller"),
 }
 """Each program's module, a folder beside this file, and its package."""
 

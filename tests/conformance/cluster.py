@@ -46,7 +46,9 @@ def documents(text: str) -> Iterator[Document]:
 class Cluster:
     """A client of the API server, as a member of `system:masters`."""
 
-    def __init__(self, url: str, token: str, ca_file: Path) -> None:
+    def __init__(self, url: str, token: str, ca_file: Path, kubeconfig: Path) -> None:
+        self.kubeconfig = kubeconfig
+        """For programs that are clients of it too."""
         self._http = httpx.Client(
             base_url=url,
             headers={"Authorization": f"Bearer {token}"},

@@ -29,7 +29,7 @@ def running_cluster(folder: Path, *, nodes: bool = False) -> Iterator[Cluster]:
     names = ["etcd", "kube-apiserver"]
     names += ["kube-controller-manager", "kube-scheduler", "kwok"] if nodes else []
     programs = {name: binary(name) for name in names}
-    etcd_port, peer_port, port = _free_ports(3)
+    etcd_port, peer_port, port = free_ports(3)
     tls = ensure_server_tls(folder / "tls")
     token, key = secrets.token_urlsafe(32), folder / "service-accounts.key"
     write_private(folder / "tokens.csv", f"{token},fleet,fleet,system:masters\n".encode())
@@ -53,20 +53,22 @@ def running_cluster(folder: Path, *, nodes: bool = False) -> Iterator[Cluster]:
                 f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}",
             ],
         }  # fmt: skip
-        processes = _start(stack, programs, servers, folder)
-        cluster = Cluster(url, token, tls.ca_file)
+        processes = started(stack, programs, servers, folder)
+        cluster = Cluster(url, token, tls.ca_file, _write_kubeconfig(folder, url, token, tls.ca_file))
         stack.callback(cluster.close)
 
         def up() -> bool:
-            _all_run(processes, folder)
+            require_running(processes, folder)
             return cluster.ready()
 
         wait_until(up, "the API server did not become ready")
         if nodes:
-            processes |= _start(stack, programs, _controllers(folder, url, token, tls.ca_file, key), folder)
+            processes |= started(
+                stack, programs, _controllers(folder, cluster.kubeconfig, tls.ca_file, key), folder
+            )
 
             def controlled() -> bool:
-                _all_run(processes, folder)
+                require_running(processes, folder)
                 accounts = cluster.get("/api/v1/namespaces/default/serviceaccounts")["items"]
                 return any(account["metadata"]["name"] == "default" for account in accounts)
 
@@ -74,10 +76,14 @@ def running_cluster(folder: Path, *, nodes: bool = False) -> Iterator[Cluster]:
         yield cluster
 
 
-def _controllers(folder: Path, url: str, token: str, ca_file: Path, key: Path) -> dict[str, Command]:
+def _write_kubeconfig(folder: Path, url: str, token: str, ca_file: Path) -> Path:
     kubeconfig = folder / "kubeconfig"
     # 0600, as it holds the token, which no argument list shows. JSON is YAML.
     write_private(kubeconfig, json.dumps(_kubeconfig(url, token, ca_file)).encode())
+    return kubeconfig
+
+
+def _controllers(folder: Path, kubeconfig: Path, ca_file: Path, key: Path) -> dict[str, Command]:
     scheduler = {
         "apiVersion": "kubescheduler.config.k8s.io/v1",
         "kind": "KubeSchedulerConfiguration",
@@ -112,19 +118,25 @@ def _kubeconfig(url: str, token: str, ca_file: Path) -> Mapping[str, object]:
     }
 
 
-def _start(
-    stack: contextlib.ExitStack, programs: Mapping[str, Path], arguments: Mapping[str, Command], folder: Path
+def started(
+    stack: contextlib.ExitStack,
+    programs: Mapping[str, Path],
+    arguments: Mapping[str, Command],
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
 ) -> dict[str, subprocess.Popen[bytes]]:
+    """Processes by name, ended with `stack`; each writes NAME.log in `folder`."""
     processes = {}
     for name, rest in arguments.items():
         log = stack.enter_context((folder / f"{name}.log").open("wb"))
         command = [str(programs[name]), *map(str, rest)]
-        processes[name] = subprocess.Popen(command, stdout=log, stderr=log)
+        processes[name] = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         stack.callback(_stop, processes[name])
     return processes
 
 
-def _all_run(processes: Mapping[str, subprocess.Popen[bytes]], folder: Path) -> None:
+def require_running(processes: Mapping[str, subprocess.Popen[bytes]], folder: Path) -> None:
+    """Raise RuntimeError, with the end of its log, when one of `started` has ended."""
     for name, process in processes.items():
         if process.poll() is not None:
             raise RuntimeError(f"{name} ended: {(folder / f'{name}.log').read_text()[-2000:]}")
@@ -139,7 +151,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nothing listens on now."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
