@@ -1,7 +1,6 @@
 """A real API server takes every object that is rendered, strictly: no field unknown, doubled or misplaced.
 
-Flux's definitions are read from ../shared/contracts, which only a checkout of this project's makers has; elsewhere
-these tests are skipped.
+The definitions of others' kinds are those that `definitions.py` finds.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,22 +11,20 @@ import pytest
 from fleet.render.section import GUARDED, NAMESPACES
 from fleet.render.tree import RenderedTree, render_site
 from tests.bench.generate_fleet import generate
-from tests.conformance.cluster import Cluster, Document, RefusedError, documents
+from tests.conformance.cluster import Cluster, Document, RefusedError
+from tests.conformance.definitions import checkable, definitions
 from tests.conformance.rendering import build, pods_of, rendered, write_tree
 from tests.conformance.running import running_cluster
-from tests.factory import ROOT, factory_inventory, load
+from tests.factory import factory_inventory, load
 
-CRDS = ROOT.parent / "shared" / "contracts" / "crds"
 GENERATED = 200
 RESTRICTED = [name for name, level in NAMESPACES if level == "restricted"]
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    if not CRDS.is_dir():
-        pytest.skip("Flux's definitions are not beside this checkout (../shared)")
     with running_cluster(tmp_path_factory.mktemp("cluster")) as running:
-        running.install([d for file in sorted(CRDS.glob("*.yaml")) for d in documents(file.read_text())])
+        running.install(definitions())
         for document in rendered(next(iter(trees().values()))):
             if document.value["kind"] == "Namespace":
                 running.apply(document)
@@ -44,7 +41,7 @@ def trees() -> dict[str, RenderedTree]:
 
 def refusals(cluster: Cluster, found: Sequence[Document], *, dry_run: bool = False) -> list[str]:
     messages = []
-    for document in found:
+    for document in checkable(found):
         try:
             cluster.apply(document, dry_run=dry_run)
         except RefusedError as error:

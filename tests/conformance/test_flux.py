@@ -12,23 +12,21 @@ import pytest
 from fleet.model.site import SiteSpec
 from fleet.render.artifact import Artifact, tree_artifact
 from fleet.render.tree import RenderedTree, render_site
-from tests.conformance.cluster import Cluster, documents, wait_until
+from tests.conformance.cluster import Cluster, wait_until
+from tests.conformance.definitions import definitions
 from tests.conformance.flux import ENTRY, Flux, running_flux
 from tests.conformance.nodes import nodes_of
 from tests.conformance.rendering import rendered
 from tests.conformance.running import running_cluster
-from tests.factory import ROOT, Edits, factory_inventory
+from tests.factory import Edits, factory_inventory
 
-CRDS = ROOT.parent / "shared" / "contracts" / "crds"
 SITE = "graz"
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    if not CRDS.is_dir():
-        pytest.skip("Flux's definitions are not beside this checkout (../shared)")
     with running_cluster(tmp_path_factory.mktemp("cluster"), nodes=True) as running:
-        running.install([d for file in sorted(CRDS.glob("*.yaml")) for d in documents(file.read_text())])
+        running.install(definitions())
         for node in nodes_of(site()):
             running.create(node)
         yield running
