@@ -48,10 +48,11 @@ class ArcCluster(pulumi.ComponentResource):
 
     The cluster has the proxy of its hosts: Azure Local gives it none of its own (facts 1.6).
 
-    Before a cluster, Microsoft's own templates ask for `kubernetesVersions/default` at the custom location
-    and wait until the node image of the version is downloaded (facts 1.9). That readiness is a list in an
-    answer, which a declared resource can't wait for, so it is not declared: right after the deployment of
-    the hosts the cluster may fail until the image is there, and the same run again goes on from there.
+    `kubernetesVersions/default` at the custom location says for which versions the node image is there (facts
+    1.9). The deployment makes it by itself since 2411 (azure-stack-docs, AKS troubleshooting), so it is not
+    declared: azure-native refuses to create what exists, and a destroyed stack would take it from the site's
+    other clusters. Nor can a resource wait for a list in an answer: right after the deployment the cluster
+    may fail until the image is there, and the same run again goes on from there.
 
     Network and cluster are protected and outlive the stack: the volumes of the site's services live on
     them. Node pools are not, because removing one is how a site shrinks.

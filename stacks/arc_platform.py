@@ -13,6 +13,7 @@ from fleet import catalog
 from fleet.model.site import SiteSpec
 
 from . import names
+from .arc_extensions import Extension, data_collection_rules, extensions, load_balancer_body
 from .arm import arm_resource, hours
 
 CONFIGURATION_NAME = "fleet"
@@ -57,9 +58,9 @@ class PlatformArgs:
 
 
 class Platform(pulumi.ComponentResource):
-    """Arc extensions (pinned) and the Flux configuration.
+    """Arc extensions (pinned, `arc_extensions`), MetalLB's addresses and the Flux configuration.
 
-    Not for a disconnected site: `declare_site` leaves it out, and nothing delivers there yet.
+    Not for a disconnected site, which gets nothing that waits for Azure.
     The Flux configuration is protected: deleting it would prune every workload of the site.
     """
 
@@ -67,52 +68,62 @@ class Platform(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: PlatformArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("fleet:azure:Platform", name, None, opts)
-        spec = args.spec
-        after = args.ready
-        # In a chain: one long operation a cluster at a time (facts 1.9).
-        for extension in ("cert-manager", "flux"):
-            after = arm_resource(
-                f"extension-{extension}",
-                names.extension_of(names.connected_cluster_id(spec), names.EXTENSION, extension),
-                extension_body(extension),
-                pulumi.ResourceOptions(parent=self, depends_on=[after], custom_timeouts=hours(_HOURS)),
-            )
+        self._cluster_id = names.connected_cluster_id(args.spec)
+        self._after = args.ready
+        found = extensions(args.spec)
+        for extension in found:
+            if not extension.last:
+                self._install(extension)
+        for association, rule in data_collection_rules(args.spec).items():
+            body = {"properties": {"dataCollectionRuleId": rule}}
+            self._declare(f"monitor-rule-{association}", names.COLLECTION_RULE, association, body)
+        if (addresses := load_balancer_body(args.spec)) is not None:
+            self._declare("load-balancer", names.LOAD_BALANCER, "services", addresses)
         self.flux_configuration_id = None
         if args.content is not None:
-            self.flux_configuration_id = names.extension_of(
-                names.connected_cluster_id(spec), names.FLUX_CONFIGURATION, CONFIGURATION_NAME
+            self.flux_configuration_id = flux_configuration_id(args.spec)
+            body = flux_configuration_body(args.spec, args.content)
+            self._declare(
+                "flux-configuration", names.FLUX_CONFIGURATION, CONFIGURATION_NAME, body, protect=True
             )
-            arm_resource(
-                "flux-configuration",
-                self.flux_configuration_id,
-                flux_configuration_body(spec, args.content),
-                pulumi.ResourceOptions(
-                    parent=self, depends_on=[after], custom_timeouts=hours(_HOURS), protect=True
-                ),
-            )
+        for extension in found:
+            if extension.last:
+                self._install(extension)
         self.register_outputs({"fluxConfigurationId": self.flux_configuration_id})
 
+    def _install(self, extension: Extension) -> None:
+        name = f"extension-{extension.name}"
+        self._declare(name, names.EXTENSION, extension.resource_name, extension.body())
 
-def extension_body(name: str) -> dict[str, Any]:
-    """An Arc extension of the catalogue, at its pinned version."""
-    row = catalog.azure()["extensions"][name]
-    return {
-        "identity": {"type": "SystemAssigned"},
-        "properties": {
-            "extensionType": row["type"],
-            "version": row["version"],
-            "releaseTrain": row["releaseTrain"],
-            "autoUpgradeMinorVersion": False,
-            "scope": {"cluster": {"releaseNamespace": row["namespace"]}},
-            "configurationSettings": dict(row.get("settings", {})),
-        },
-    }
+    def _declare(
+        self,
+        name: str,
+        resource_type: str,
+        resource_name: str,
+        body: dict[str, Any],
+        *,
+        protect: bool = False,
+    ) -> None:
+        """Declare it on the cluster, after the one before: one long operation at a time (facts 1.9)."""
+        self._after = arm_resource(
+            name,
+            names.extension_of(self._cluster_id, resource_type, resource_name),
+            body,
+            pulumi.ResourceOptions(
+                parent=self, depends_on=[self._after], custom_timeouts=hours(_HOURS), protect=protect
+            ),
+        )
+
+
+def flux_configuration_id(spec: SiteSpec) -> str:
+    """The site's Flux configuration, an extension of its connected cluster."""
+    return names.extension_of(names.connected_cluster_id(spec), names.FLUX_CONFIGURATION, CONFIGURATION_NAME)
 
 
 def pull_url(spec: SiteSpec, content: FluxContent) -> str:
     """Where this site pulls the artifact: its own registry where it has one, under the same path.
 
-    The rule that images follow (`fleet.render.tree.site_image`), and what `fleet mirror` fills.
+    The rule that images follow (`fleet.render.section.site_image`), and what `fleet mirror` fills.
     """
     if spec.registry is None:
         return content.url

@@ -73,6 +73,9 @@ class AzureLocalCluster(pulumi.ComponentResource):
     settings: azure_native.resources.Resource
     """The deployment settings; done when the phase is."""
 
+    scopes: dict[str, pulumi.Resource]
+    """What a role can be given at, by the inventory's word for it (`RoleAssignment.scope`)."""
+
     def __init__(
         self, name: str, args: AzureLocalClusterArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
@@ -84,9 +87,11 @@ class AzureLocalCluster(pulumi.ComponentResource):
         )
         machines = {node.name: self._machine(node) for node in args.spec.azure_local.nodes}
         vault = self._key_vault()
+        self._audit(vault)
         group_roles, vault_roles = self._role_assignments(machines, vault)
         devices = self._edge_devices(group_roles)
         cluster = self._cluster(devices)
+        self.scopes = {"resource-group": self._group, "cluster": cluster, "key-vault": vault}
         secrets = self._secrets(args.secrets, vault, self._witness())
         self.settings = arm_resource(
             "deployment",
@@ -167,6 +172,18 @@ class AzureLocalCluster(pulumi.ComponentResource):
             tags=names.tags(self._spec),
             opts=self._kept([self._group]),
         )
+
+    def _audit(self, vault: azure_native.keyvault.Vault) -> None:
+        """Who reads a secret is kept where the organisation keeps its logs (facts 1.2, step 6)."""
+        workspace = self._spec.azure.monitoring.audit
+        if workspace is None:
+            return
+        setting_id = names.extension_of(
+            names.key_vault_id(self._spec), names.DIAGNOSTIC_SETTING, "fleet-audit"
+        )
+        logs = [{"category": "AuditEvent", "enabled": True}]
+        body = {"properties": {"workspaceId": workspace, "logs": logs}}
+        arm_resource("key-vault-audit", setting_id, body, self._child([vault]))
 
     def _role_assignments(
         self, machines: dict[str, azure_native.hybridcompute.Machine], vault: azure_native.keyvault.Vault

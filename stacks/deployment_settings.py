@@ -1,5 +1,6 @@
 """The body of `deploymentSettings/default`: what Azure Local is told about a cluster. Pure."""
 
+from ipaddress import IPv4Network
 from typing import Any, Literal
 
 from fleet.model.azure_local import Intent, StorageNetwork
@@ -28,7 +29,10 @@ def secret_names(spec: SiteSpec) -> tuple[str, ...]:
 
 
 def deployment_settings_body(spec: SiteSpec, phase: Phase) -> dict[str, Any]:
-    """The request body for a site and a phase (facts 1.4). Holds names of secrets, never values."""
+    """The request body for a site and a phase (facts 1.4). Holds names of secrets, never values.
+
+    The low-capacity hardware class is nothing to ask for: Azure finds it out (`hardwareClass` is read-only).
+    """
     return {
         "properties": {
             "arcNodeResourceIds": [names.machine_id(spec, node) for node in spec.azure_local.nodes],
@@ -77,11 +81,13 @@ def _deployment_data(spec: SiteSpec) -> dict[str, Any]:
             "storageConnectivitySwitchless": local.switchless,
             "storageNetworks": [_storage_network(network) for network in local.storage_networks],
             # Addresses of our own are for three nodes without a switch only (facts 1.4).
-            "enableStorageAutoIp": True,
+            "enableStorageAutoIp": not any(network.addresses for network in local.storage_networks),
         },
         "optionalServices": {"customLocation": local.custom_location},
         "secrets": [_secret(spec, ece_name) for ece_name in secret_names(spec)],
     }
+    if local.management_cluster:
+        data["isManagementCluster"] = True
     if local.pattern == "rack-aware":
         data["localAvailabilityZones"] = _zones(spec)
     if local.identity_provider == "ActiveDirectory":
@@ -120,7 +126,21 @@ def _intent(intent: Intent) -> dict[str, Any]:
 
 
 def _storage_network(network: StorageNetwork) -> dict[str, Any]:
-    return {"name": network.name, "networkAdapterName": network.adapter, "vlanId": str(network.vlan)}
+    body: dict[str, Any] = {
+        "name": network.name,
+        "networkAdapterName": network.adapter,
+        "vlanId": str(network.vlan),
+    }
+    if network.addresses:
+        body["storageAdapterIPInfo"] = [
+            {
+                "physicalNode": address.node,
+                "ipv4Address": str(address.ip),
+                "subnetMask": str(IPv4Network((0, address.prefix)).netmask),
+            }
+            for address in network.addresses
+        ]
+    return body
 
 
 def _secret(spec: SiteSpec, ece_name: str) -> dict[str, str]:

@@ -11,12 +11,15 @@ _ROLE_ASSIGNMENTS = uuid.UUID("1f0a1c0e-6a3c-5e7b-9a55-7b8f5b3f2d10")
 """Namespace of our role assignment names. Changing it would replace every assignment."""
 
 CLUSTER = "Microsoft.AzureStackHCI/clusters"
+COLLECTION_RULE = "Microsoft.Insights/dataCollectionRuleAssociations"
 CONNECTED_CLUSTER = "Microsoft.Kubernetes/connectedClusters"
 CUSTOM_LOCATION = "Microsoft.ExtendedLocation/customLocations"
+DIAGNOSTIC_SETTING = "Microsoft.Insights/diagnosticSettings"
 EDGE_DEVICE = "Microsoft.AzureStackHCI/edgeDevices"
 EXTENSION = "Microsoft.KubernetesConfiguration/extensions"
 FLUX_CONFIGURATION = "Microsoft.KubernetesConfiguration/fluxConfigurations"
 KEY_VAULT = "Microsoft.KeyVault/vaults"
+LOAD_BALANCER = "Microsoft.KubernetesRuntime/loadBalancers"
 LOGICAL_NETWORK = "Microsoft.AzureStackHCI/logicalNetworks"
 MACHINE = "Microsoft.HybridCompute/machines"
 PROVISIONED_CLUSTER = "Microsoft.HybridContainerService/provisionedClusterInstances"
@@ -133,8 +136,8 @@ def secret_name(spec: SiteSpec, ece_name: str) -> str:
 
 
 def role_definition_id(spec: SiteSpec, role: str) -> str:
-    """The id of a role of the catalogue, by its definition's GUID: names of roles change (B16)."""
-    guid = catalog.azure()["roles"][role]
+    """The id of a role, a name of the catalogue or its definition's GUID: names of roles change (B16)."""
+    guid = catalog.azure()["roles"].get(role, role)
     subscription = f"/subscriptions/{spec.azure.subscription}"
     return f"{subscription}/providers/Microsoft.Authorization/roleDefinitions/{guid}"
 

@@ -7,6 +7,7 @@ import pulumi
 from fleet.inventory.inventory import Inventory
 from fleet.model.site import SiteSpec
 
+from .adoption import read_adopted
 from .deployment_settings import Phase
 from .errors import StackError
 from .program import FluxContent, SiteProgram
@@ -24,7 +25,8 @@ def configured_program(root: Path, stack: str, config: pulumi.Config) -> SitePro
     """
     folder = root / (config.get("inventory") or ".")
     spec = _site(_inventory(folder), stack)
-    return SiteProgram(spec, _phase(config), _content(config, spec, folder))
+    beside = folder if folder.is_dir() else folder.parent
+    return SiteProgram(spec, _phase(config), _content(config, spec, folder), read_adopted(beside, spec.name))
 
 
 def _inventory(folder: Path) -> Inventory:

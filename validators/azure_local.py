@@ -137,14 +137,14 @@ def _topology(site: Site, _: Inventory) -> Iterator[Finding]:
 
 def _switchless(site: Site, _: Inventory) -> Iterator[Finding]:
     local = site.spec.azure_local
+    nodes = len(local.nodes)
+    yield from _storage_addresses(site)
     if not local.switchless:
         return
-    nodes = len(local.nodes)
-    if nodes > 2:
+    if nodes > 3:
         yield Finding(
             ("azureLocal", "switchless"),
-            f"switchless storage between {nodes} nodes needs an address for each of their links, "
-            "which this version can't say",
+            f"switchless storage is described for two and for three nodes; the site has {nodes}",
             "'switchless: false'",
         )
     adapters = Counter(network.adapter for network in local.storage_networks)
@@ -163,6 +163,28 @@ def _switchless(site: Site, _: Inventory) -> Iterator[Finding]:
                     f"{adapter!r} carries no storage VLAN",
                     "switchless storage takes exactly one VLAN an adapter: add it to storageNetworks",
                 )
+
+
+def _storage_addresses(site: Site) -> Iterator[Finding]:
+    """Three nodes without a switch need an address for each link, and no others take any (facts 1.4)."""
+    local = site.spec.azure_local
+    names = [node.name for node in local.nodes]
+    needed = local.switchless and len(names) == 3
+    for number, network in enumerate(local.storage_networks):
+        path = ("azureLocal", "storageNetworks", number)
+        given = [address.node for address in network.addresses]
+        if needed and sorted(given) != sorted(names):
+            yield Finding(
+                path,
+                f"{network.name}: switchless storage between 3 nodes needs an address of each node",
+                f"'addresses: [{{node: {names[0]}, ip: …}}, …]', or 'switchless: false'",
+            )
+        elif given and not needed:
+            yield Finding(
+                (*path, "addresses"),
+                "addresses of storage adapters are for three nodes without a switch",
+                "leave them out: Azure Local chooses them",
+            )
 
 
 RULES = (

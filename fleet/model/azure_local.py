@@ -17,7 +17,80 @@ class RoleAssignment(Shared):
     principal: Guid
     """Object id of a group, a service principal or a managed identity."""
     scope: Literal["resource-group", "cluster", "key-vault"]
-    """A role is given at a resource of the site, never at the subscription (requirement B16)."""
+    """A role is given at a resource of the site, never at the subscription (requirement B16); `cluster` is
+    the Azure Local cluster."""
+
+
+ArmId = Annotated[
+    str,
+    Field(
+        pattern=r"^/subscriptions/[^/\s]+/resource[gG]roups/[^/\s]+/providers/[^/\s]+/[^/\s]+/[^/\s]+(/[^/\s]+/[^/\s]+)*$"
+    ),
+]
+"""Id of a resource in Azure, with its subscription and resource group."""
+
+
+class Monitoring(Shared):
+    """Where the site reports to in Azure Monitor: resources that the organisation keeps for all its sites.
+
+    `telemetry.azureMonitor` switches the cluster's part on; the Key Vault's audit log needs only `audit`.
+    """
+
+    audit: ArmId | None = None
+    """Log Analytics workspace for the Key Vault's audit events (facts 1.2 row 6)."""
+    logs: ArmId | None = None
+    """Log Analytics workspace for what the cluster's containers print (facts 2.5, Containers)."""
+    logs_rule: ArmId | None = None
+    """Data collection rule for these logs; the cluster is associated with it."""
+    metrics: ArmId | None = None
+    """Azure Monitor workspace for Prometheus metrics (facts 2.5, Containers.Metrics)."""
+    metrics_rule: ArmId | None = None
+    """Data collection rule for these metrics; the cluster is associated with it."""
+    grafana: ArmId | None = None
+    """Azure Managed Grafana that shows the metrics."""
+
+
+class ArcExtension(Shared):
+    """An Arc extension as this fleet has tested it, where that is not as the catalogue has it."""
+
+    version: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+){1,3}([-+][0-9A-Za-z.-]+)?$")] | None = None
+    """Exact version; the catalogue's when not said. Extensions never upgrade by themselves (facts 3.1)."""
+    release_train: Annotated[str, Field(pattern=r"^[A-Za-z][-A-Za-z]*$")] | None = None
+    """Such as `stable` or `preview`; the catalogue's when not said."""
+
+
+class LoadBalancerExtension(ArcExtension):
+    """MetalLB (facts 1.9); installed where `kubernetes.network.loadBalancer` has addresses."""
+
+    runtime_object_id: Guid | None = None
+    """Object id, in this tenant, of the service principal of app 087fca6e-4606-4d41-b3f6-5ebdf75b8b4c
+    (Kubernetes Runtime; azure-management-docs, deploy-load-balancer-cli). Without it there is no MetalLB."""
+
+
+class FoundryLocalExtension(ArcExtension):
+    """Foundry Local on Azure Local (facts 3.1); installed where a deployment has that runtime."""
+
+    entra_client_id: Guid | None = None
+    """App registration that callers get tokens for; without it they use API keys (facts 3.3)."""
+    prerequisites: Many[Literal["gateway-api", "inference-extension", "istio"]] = ()
+    """Those of facts 3.1 that the cluster has; newer versions are installed once all three are there."""
+
+
+class ArcExtensions(Shared):
+    """Arc extensions of the AKS cluster; what switches each on is elsewhere in the site."""
+
+    cert_manager: ArcExtension = ArcExtension.model_construct()
+    flux: ArcExtension = ArcExtension.model_construct()
+    secret_store: ArcExtension = ArcExtension.model_construct()
+    """With `platform.secretStore.kind: key-vault`."""
+    policy: ArcExtension = ArcExtension.model_construct()
+    """With `platform.policies.admission: azure-policy`."""
+    monitor_logs: ArcExtension = ArcExtension.model_construct()
+    """With `telemetry.azureMonitor` and `azure.monitoring.logs`."""
+    monitor_metrics: ArcExtension = ArcExtension.model_construct()
+    """With `telemetry.azureMonitor` and `azure.monitoring.metrics`."""
+    load_balancer: LoadBalancerExtension = LoadBalancerExtension.model_construct()
+    foundry_local: FoundryLocalExtension = FoundryLocalExtension.model_construct()
 
 
 class Azure(Model):
@@ -34,6 +107,8 @@ class Azure(Model):
     tags: Labels
     """Of every resource of the site, for chargeback (requirements A24, O11)."""
     role_assignments: Many[RoleAssignment] = ()
+    monitoring: Monitoring = Monitoring.model_construct()
+    extensions: ArcExtensions = ArcExtensions.model_construct()
 
 
 class Node(Model):
@@ -84,12 +159,23 @@ class Intent(Shared):
     adapters: Annotated[Many[str], Field(min_length=1)]
 
 
+class StorageAddress(Shared):
+    """A node's address on a storage adapter."""
+
+    node: str
+    ip: IPv4
+    prefix: Annotated[int, Field(ge=8, le=30)] = 24
+    """Length of its link's subnet; links of one adapter may lie in different ones."""
+
+
 class StorageNetwork(Shared):
     """A network for storage traffic between the nodes."""
 
     name: str
     adapter: str
     vlan: Annotated[int, Field(ge=1, le=4094)]
+    addresses: Many[StorageAddress] = ()
+    """Only without a switch between three nodes, where Azure Local can't choose them (facts 1.4)."""
 
 
 class Witness(Model):
@@ -135,6 +221,8 @@ class AzureLocal(Model):
     identity_provider: Literal["ActiveDirectory", "LocalIdentity"] = "ActiveDirectory"
     pattern: Literal["standard", "rack-aware", "low-capacity"] = "standard"
     """`rack-aware`: two zones of equal size; `low-capacity`: the small hardware class (facts 1.8)."""
+    management_cluster: bool = False
+    """Three nodes that carry the control plane of disconnected operations and nothing else (facts 1.10)."""
     nodes: Annotated[Many[Node], Field(min_length=1, max_length=16)]
     """1 to 16 machines, hyperconverged (facts 1.8)."""
     management: ManagementNetwork

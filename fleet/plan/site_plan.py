@@ -10,7 +10,7 @@ from fleet.render.artifact import Artifact
 from fleet.render.tree import RenderedTree
 from fleet.rollout.spec import SiteSteps, Step
 
-PROGRAM_VERSION = 1
+PROGRAM_VERSION = 2
 """Raised when the Pulumi program declares something else for the same spec, so that no site counts as
 unchanged after an upgrade of the toolkit."""
 
@@ -84,14 +84,19 @@ def site_steps(spec: SiteSpec, artifact: Artifact) -> SiteSteps:
     Validation and deployment are two steps because Azure Local's own deployment is (facts 1.2): a
     site that was deployed before passes the first without an effect.
     """
+    return steps_of(spec.name, spec.digest, artifact.digest)
+
+
+def steps_of(site: str, spec_digest: str, artifact_digest: str) -> SiteSteps:
+    """`site_steps` where only the digests are known, as of a plan that was made earlier."""
     infrastructure = (
         "sha256:"
-        + hashlib.sha256(json.dumps([PROGRAM_VERSION, spec.digest, artifact.digest]).encode()).hexdigest()
+        + hashlib.sha256(json.dumps([PROGRAM_VERSION, spec_digest, artifact_digest]).encode()).hexdigest()
     )
     return SiteSteps(
-        spec.name,
+        site,
         (
-            Step("publish", "publish", artifact.digest),
+            Step("publish", "publish", artifact_digest),
             Step("validate", "validate", infrastructure),
             Step("deploy", "deploy", infrastructure),
         ),

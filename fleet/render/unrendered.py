@@ -9,14 +9,10 @@ from pydantic import BaseModel
 from fleet.model.site import SiteSpec
 
 UNRENDERED = (
-    # No stack gives these roles; what the deployment itself asks for is given (stacks/azure_local.py).
-    "azure.roleAssignments",
     "azureLocal.nodes.*.rack",
     "connectivity.rateLimitMbps",
     "connectivity.windows",
     "maintenance",
-    # MetalLB's extension needs an id that the inventory has no field for (stacks/program.py, `left_out`).
-    "kubernetes.network.loadBalancer",
     "kubernetes.nodePools.*.mig",
     "platform.ingress",
     "platform.certificates",

@@ -16,7 +16,14 @@ ROOT = Path(__file__).parents[2]
 CHECKER = ROOT.parent / "shared" / "tools" / "arm_check.py"
 
 sys.path.insert(0, str(ROOT / "tests" / "unit"))
-from stacks_recorder import SECRET_SIGNATURE, Registered, changed, factory_sites, record  # noqa: E402
+from stacks_recorder import (  # noqa: E402
+    SECRET_SIGNATURE,
+    Registered,
+    changed,
+    factory_sites,
+    patterns,
+    record,
+)
 
 SITES = factory_sites()
 
@@ -41,6 +48,12 @@ TYPED: dict[str, tuple[str, set[str], bool]] = {
         {"scope", "roleAssignmentName"},
         True,
     ),
+}
+# No definitions of these are at hand: what may be in their properties, from azure-native 3.29's own classes
+# (monitor.DiagnosticSetting, monitor.DataCollectionRuleAssociation).
+UNDEFINED = {
+    "Microsoft.Insights/diagnosticSettings@2021-05-01-preview": {"workspaceId", "logs"},
+    "Microsoft.Insights/dataCollectionRuleAssociations@2022-06-01": {"dataCollectionRuleId"},
 }
 RENAMED = {"enableHttpsTrafficOnly": "supportsHttpsTrafficOnly"}
 ENVELOPE = {"location", "tags", "sku", "kind", "identity", "extendedLocation", "properties"}
@@ -101,6 +114,7 @@ def variants() -> dict[str, Any]:
     gateway = "/subscriptions/s/resourceGroups/g/providers/Microsoft.HybridCompute/gateways/gw"
     return {
         **SITES,
+        **patterns(),
         "gateway": changed(turin, connectivity={"arcGatewayId": gateway}),
         "rack-aware": changed(
             SITES["graz"],
@@ -128,7 +142,6 @@ def variants() -> dict[str, Any]:
                 }
             },
         ),
-        "local-identity": changed(turin, azureLocal={"identityProvider": "LocalIdentity"}),
     }
 
 
@@ -140,6 +153,9 @@ def test_every_body_is_what_azure_describes(arm_check: ModuleType, site: str, ph
     findings = []
     for resource in sent:
         definition, body = request_of(resource)
+        if definition in UNDEFINED:
+            assert set(body) == {"properties"} and set(body["properties"]) <= UNDEFINED[definition]
+            continue
         findings += [f"{resource.name} ({definition}): {f}" for f in arm_check.check(definition, body)]
     assert len(sent) > 10
     assert not findings, "\n".join(findings)

@@ -47,6 +47,8 @@ class Registered:
 @dataclass
 class Recording:
     resources: dict[str, Registered] = field(default_factory=dict)
+    components: dict[str, str] = field(default_factory=dict)
+    """Types by name."""
     outputs: dict[str, Any] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
 
@@ -96,6 +98,8 @@ class _Monitor(mocks.MockMonitor):
         urn = self.make_urn(request.parent, request.type, request.name)
         if request.custom:
             self._record(request, request.object, read=False)
+        elif request.type != "pulumi:pulumi:Stack":
+            self.recording.components[request.name] = request.type
         return resource_pb2.RegisterResourceResponse(
             urn=urn,
             id=f"{request.name}-id" if request.custom else "",
@@ -200,3 +204,71 @@ def changed(spec: SiteSpec, **sections: dict[str, Any]) -> SiteSpec:
     for section, values in sections.items():
         data[section] = {**data[section], **values}
     return SiteSpec.model_validate(data)
+
+
+_ELSEWHERE = "/subscriptions/7c1d9a52-0000-4000-8000-0000000000f9/resourceGroups/rg-shared/providers"
+
+
+def patterns() -> dict[str, SiteSpec]:
+    """Sites of each pattern of Azure Local that no example has, and one with everything that Arc installs."""
+    sites = factory_sites()
+    turin, graz, narvik = sites["turin"], sites["graz"], sites["narvik"]
+    three = ["graz-n1", "graz-n2", "graz-n3"]
+    links = [{"node": name, "ip": f"10.0.1.{n}"} for n, name in enumerate(three, 1)]
+    sixteen = [{"name": f"graz-n{n}", "ip": f"10.30.1.{n + 10}"} for n in range(1, 17)]
+    zoned = [
+        {"name": f"graz-n{n}", "ip": f"10.30.1.1{n}", "zone": ["west", "east"][n % 2]} for n in range(1, 5)
+    ]
+    storage = {"adapter": "ethernet 3", "vlan": 711}
+    return {
+        "two-nodes": changed(graz, azureLocal={"nodes": sixteen[:2]}),
+        "two-nodes-switchless": changed(graz, azureLocal={"nodes": sixteen[:2], "switchless": True}),
+        "three-nodes-switchless": changed(
+            graz,
+            azureLocal={
+                "switchless": True,
+                "storageNetworks": [{"name": "Storage1", **storage, "addresses": links}],
+            },
+        ),
+        "sixteen-nodes": changed(graz, azureLocal={"nodes": sixteen}),
+        "rack-aware-2+2": changed(graz, azureLocal={"pattern": "rack-aware", "nodes": zoned}),
+        "low-capacity": changed(turin, azureLocal={"pattern": "low-capacity"}),
+        "local-identity": changed(turin, azureLocal={"identityProvider": "LocalIdentity", "ouPath": ""}),
+        "management-cluster": changed(narvik, azureLocal={"managementCluster": True}),
+        "everything": everything(graz),
+    }
+
+
+def everything(spec: SiteSpec) -> SiteSpec:
+    """The site with every Arc extension, the audit log, and two roles."""
+    data = spec.model_dump(mode="json", by_alias=True)
+    workspace = f"{_ELSEWHERE}/Microsoft.OperationalInsights/workspaces/logs"
+    rules = f"{_ELSEWHERE}/Microsoft.Insights/dataCollectionRules"
+    role = {
+        "role": "acdd72a7-3385-48ef-bd42-f606fba81ae7",
+        "principal": "9d4b1e77-0000-4000-8000-0000000000dd",
+    }
+    return changed(
+        spec,
+        azure={
+            "roleAssignments": [role | {"scope": "cluster"}, role | {"scope": "key-vault"}],
+            "monitoring": {
+                "audit": workspace,
+                "logs": workspace,
+                "logsRule": f"{rules}/logs",
+                "metrics": f"{_ELSEWHERE}/Microsoft.Monitor/accounts/metrics",
+                "metricsRule": f"{rules}/metrics",
+                "grafana": f"{_ELSEWHERE}/Microsoft.Dashboard/grafana/boards",
+            },
+            "extensions": {
+                "loadBalancer": {"runtimeObjectId": "2b6f7d90-0000-4000-8000-0000000000bb"},
+                "foundryLocal": {
+                    "entraClientId": "2b6f7d90-0000-4000-8000-0000000000cc",
+                    "prerequisites": ["gateway-api", "inference-extension", "istio"],
+                },
+            },
+        },
+        telemetry={"azureMonitor": True},
+        platform={"policies": {**data["platform"]["policies"], "admission": "azure-policy"}},
+        inference={"chat": {**data["inference"]["chat"], "runtime": "foundry-local-azure-local"}},
+    )

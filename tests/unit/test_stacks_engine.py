@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stacks_recorder import CONTENT, STORAGE_KEY, changed, factory_sites
+from stacks_recorder import CONTENT, STORAGE_KEY, changed, everything, factory_sites
 
 from fleet import catalog
 from fleet.engine.local.engine import LocalEngine
@@ -173,6 +173,33 @@ def test_a_pool_that_sorts_first_is_added_and_leaves_the_cluster_alone(tmp_path:
     site.up(changed(turin, kubernetes={"nodePools": {**pools, "aaa": pools["agents"]}}), "deploy")
     assert [(method, path.rsplit("/", 2)[1:]) for method, path, _ in site.azure.writes] == [
         ("PUT", ["agentPools", "aaa"])
+    ]
+
+
+def test_everything_that_arc_installs_is_put_once_and_a_second_run_changes_nothing(tmp_path: Path) -> None:
+    site, whole = Site(tmp_path), everything(SITES["graz"])
+    site.up(whole, "deploy")
+    put = [path for method, path, _ in site.azure.writes if method == "PUT"]
+    assert len(put) == len(set(put))
+    types = [path.split("/")[-2] for path in put]
+    assert types.count("extensions") == 8
+    assert {"loadBalancers", "diagnosticSettings", "dataCollectionRuleAssociations"} <= set(types)
+    site.azure.writes.clear()
+    result = site.up(whole, "deploy")
+    assert site.azure.writes == []
+    assert set(result.counts) <= {"same", "read"}
+
+
+def test_a_role_that_leaves_the_inventory_is_taken_away_and_an_extension_too(tmp_path: Path) -> None:
+    site, whole = Site(tmp_path), everything(SITES["graz"])
+    site.up(whole, "deploy")
+    site.azure.writes.clear()
+    site.up(changed(whole, azure={"roleAssignments": []}, telemetry={"azureMonitor": False}), "deploy")
+    deleted = [path.split("/")[-2] for method, path, _ in site.azure.writes if method == "DELETE"]
+    assert sorted(deleted) == [
+        *["dataCollectionRuleAssociations"] * 2,
+        *["extensions"] * 2,
+        *["roleAssignments"] * 2,
     ]
 
 

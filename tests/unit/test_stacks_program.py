@@ -33,6 +33,7 @@ AFTER_VALIDATE = {
     "node-pool-inference",
     "extension-cert-manager",
     "extension-flux",
+    "extension-secret-store",
     "flux-configuration",
 }
 
@@ -328,7 +329,11 @@ def test_site_program_travels_to_another_process() -> None:
 def test_what_no_site_gets_is_said_of_every_site() -> None:
     network = TURIN.model_dump(mode="json", by_alias=True)["kubernetes"]["network"]
     spec = changed(TURIN, kubernetes={"network": {**network, "loadBalancer": None}})
-    always = ["audit log of the Key Vault, and the storage account for diagnostics"]
+    always = [
+        "registration of resource providers",
+        "check of the operator's own roles",
+        "audit log of the Key Vault",
+    ]
     image = "waiting for the node image of the Kubernetes version"
     assert [item.what for item in left_out(spec, "deploy", CONTENT)] == [*always, image]
     for any_site in SITES.values():

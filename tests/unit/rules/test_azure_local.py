@@ -8,6 +8,8 @@ VLAN = "- {name: Storage2, adapter: ethernet 4, vlan: 712}"
 WITHOUT_N3 = ("    - {name: graz-n3, ip: 10.30.1.13}\n", "")
 NARVIK_WITHOUT_N3 = ("    - {name: narvik-n3, ip: 10.40.1.13}\n", "")
 WITHOUT_WITNESS = ("  witness: {storageAccount: fleetwitnessgraz}\n", "")
+WITH_N4 = ("graz-n3, ip: 10.30.1.13}", "graz-n3, ip: 10.30.1.13}\n    - {name: graz-n4, ip: 10.30.1.14}")
+LINKS = "[{node: graz-n1, ip: 10.0.1.1}, {node: graz-n2, ip: 10.0.1.2}, {node: graz-n3, ip: 10.0.5.3}]"
 SWITCHLESS = ("  keyVault: kv-fleet-graz", "  switchless: true\n  keyVault: kv-fleet-graz")
 OU = "  ouPath: OU=Graz,DC=factory,DC=example\n"
 TURIN_NODE = "    - {name: turin-n1, ip: 10.20.1.11}\n"
@@ -119,11 +121,17 @@ CASES = {
     ),
     "AZL009": Cases(
         fires=[Case({GRAZ: [SWITCHLESS]},
-                    "sites/graz.yaml:{switchless} switchless storage between 3 nodes needs an address for each of their links"),
+                    ("fleet.yaml:{Storage1} Storage1: switchless storage between 3 nodes needs an address of each node",
+                     "fleet.yaml:{Storage2} Storage2: switchless storage between 3 nodes needs an address of each node")),
+               Case({GRAZ: [SWITCHLESS, WITH_N4]},
+                    "sites/graz.yaml:{switchless} switchless storage is described for two and for three nodes; the site has 4"),
+               Case({FLEET: [(VLAN, f"- {{name: Storage2, adapter: ethernet 4, vlan: 712, addresses: {LINKS}}}")]},
+                    "fleet.yaml:{Storage2} addresses of storage adapters are for three nodes without a switch"),
                Case({GRAZ: [SWITCHLESS, WITHOUT_N3], FLEET: [(VLAN, "- {name: Storage2, adapter: ethernet 3, vlan: 712}")]},
                     ("fleet.yaml:{traffic: [Storage]} 'ethernet 4' carries no storage VLAN",
                      "fleet.yaml:{Storage1} 'ethernet 3' carries 2 storage VLANs", "fleet.yaml:{Storage2} 'ethernet 3' carries 2 storage VLANs"))],
         near=[{GRAZ: [SWITCHLESS, WITHOUT_N3]},
+              {GRAZ: [SWITCHLESS, ("  infraPool:", f"  storageNetworks: [{{name: S1, adapter: ethernet 3, vlan: 711, addresses: {LINKS}}}]\n  infraPool:")]},
               {FLEET: [(VLAN, "- {name: Storage2, adapter: ethernet 3, vlan: 712}")]}],
     ),
 }  # fmt: skip

@@ -1,0 +1,114 @@
+"""Third parties' charts that the program itself installs, pinned by version and by digest. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fleet import catalog
+from fleet.model.kubernetes import Gpu, GpuOperator, Kai
+from fleet.model.site import SiteSpec
+from fleet.render.section import site_image
+
+GPU_OPERATOR: Final = "gpu-operator"
+KAI: Final = "kai-scheduler"
+FLUX: Final = "flux2"
+_FLUX_CONTROLLERS: Final = {
+    # The image's last name, and where the chart's values have it: fluxcd-community/helm-charts,
+    # charts/flux2/values.yaml at 01dd60d, read 2026-11-21.
+    "source-controller": "sourceController",
+    "kustomize-controller": "kustomizeController",
+    "helm-controller": "helmController",
+    "flux-cli": "cli",
+}
+_FLUX_UNUSED: Final = ("imageAutomationController", "imageReflectionController", "notificationController")
+
+
+@dataclass(frozen=True)
+class Release:
+    """A Helm release. `chart` is `oci://…@sha256:…`, which Helm takes since 3.18 (helm/helm#13588)."""
+
+    name: str
+    namespace: str
+    chart: str
+    version: str
+    values: Mapping[str, Any]
+    pod_security: str | None = None
+    """The level of a namespace that is made for it; None where the chart's makers ask for none."""
+
+
+def release_of(spec: SiteSpec, component: str) -> Release | str:
+    """The release of a component that the site asks for, or why there is none: a pin that is missing.
+
+    The chart's version and digest, and its images' digests, stand in the inventory's `components`.
+    """
+    pin, known = spec.components.get(component), catalog.components().get(component)
+    if pin is None:
+        return f"the inventory's components have no {component}, so that no chart is pinned"
+    wanted = _wanted(spec, component)
+    version = pin.version or (known.version if known else None) or wanted
+    if version is None:
+        return f"the inventory's components.{component} says no version, and the catalogue has none"
+    chart = known.chart if known else None
+    path = chart.removeprefix("oci://") if chart else f"{spec.delivery.registry}/charts/{component}"
+    values = _values(spec, component)
+    if isinstance(values, str):
+        return values
+    return Release(
+        name=component,
+        # As in the rendered tree: who takes the release over finds it under the same name.
+        namespace="flux-system" if component == FLUX else component,
+        chart=f"oci://{site_image(spec, path)}@{pin.digest}",
+        version=version,
+        values=values,
+        pod_security="privileged" if component == GPU_OPERATOR else None,  # gpu-facts 2.1
+    )
+
+
+def _wanted(spec: SiteSpec, component: str) -> str | None:
+    if spec.gpu is None:
+        return None
+    of = {GPU_OPERATOR: spec.gpu.operator, KAI: spec.gpu.kai}.get(component)
+    return of.version if of else None
+
+
+def _values(spec: SiteSpec, component: str) -> Mapping[str, Any] | str:
+    if component == FLUX:
+        return _flux_values(spec)
+    assert spec.gpu is not None
+    if component == GPU_OPERATOR:
+        assert spec.gpu.operator is not None
+        return _gpu_operator_values(spec.gpu, spec.gpu.operator)
+    assert spec.gpu.kai is not None
+    return _kai_values(spec, spec.gpu.kai)
+
+
+def _flux_values(spec: SiteSpec) -> Mapping[str, Any] | str:
+    values: dict[str, Any] = {"installCRDs": True, **{name: {"create": False} for name in _FLUX_UNUSED}}
+    for image, digest in spec.components[FLUX].images.items():
+        name, _, tag = image.rpartition(":")
+        if key := _FLUX_CONTROLLERS.get(name.rpartition("/")[2]):
+            # The chart writes `image:tag` (from memory), so that the digest travels with the tag.
+            values[key] = {"image": site_image(spec, name), "tag": f"{tag}@{digest}"}
+    missing = [name for name, key in _FLUX_CONTROLLERS.items() if key not in values]
+    return f"components.{FLUX}.images has no digest of {', '.join(missing)}" if missing else values
+
+
+def _gpu_operator_values(gpu: Gpu, operator: GpuOperator) -> Mapping[str, Any]:
+    """For AKS Arc, whose nodes have a driver and a device plugin (facts 1.9, gpu-facts 2.3, 2.5)."""
+    return {
+        "nfd": {"enabled": True},
+        "driver": {"enabled": operator.driver},
+        "toolkit": {"enabled": operator.driver},
+        "devicePlugin": {"enabled": operator.device_plugin},
+        # Its ServiceMonitor is on by default and needs the definitions of the Prometheus operator.
+        "dcgmExporter": {"enabled": operator.metrics, "serviceMonitor": {"enabled": False}},
+        "migManager": {"enabled": gpu.sharing == "mig"},
+    }
+
+
+def _kai_values(spec: SiteSpec, kai: Kai) -> Mapping[str, Any]:
+    """`global.registry` is the one knob for a mirror (gpu-facts 1.1)."""
+    shared: dict[str, Any] = {"gpuSharing": kai.gpu_sharing}
+    if spec.registry is not None:
+        shared["registry"] = site_image(spec, "ghcr.io/kai-scheduler/kai-scheduler")
+    return {"global": shared}
