@@ -1,6 +1,7 @@
 """The providers that the local engine has: one factory, which can be handed to other processes."""
 
 import threading
+import weakref
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
     from fleet.adapters.arm_client import ArmClient
+    from fleet.sandbox.kubernetes_provider import KubernetesProvider
 
 
 class SandboxProviders:
@@ -28,10 +30,14 @@ class SandboxProviders:
         self._connect = connect
         self._subscription = subscription_id
         self._client: ArmClient | None = None
+        # Weak: one whose run has ended closes its own connections.
+        self._clusters: weakref.WeakSet[KubernetesProvider] = weakref.WeakSet()
         self._lock = threading.Lock()
 
     def __call__(self, package: str) -> "ResourceProviderServicer":
         """A new provider. Raises `UnsupportedByLocalEngine` for a package without one."""
+        if package == "kubernetes":
+            return self._kubernetes()
         if package != "azure-native":
             raise UnsupportedByLocalEngine(f"the package {package}")
         from fleet.sandbox.azure_provider import AzureNativeProvider
@@ -40,6 +46,15 @@ class SandboxProviders:
             if self._client is None and self._connect is not None:
                 self._client = self._connect()
         return AzureNativeProvider(self._client, self._subscription)
+
+    def _kubernetes(self) -> "KubernetesProvider":
+        """One that reaches the cluster of its own kubeconfig, which comes from the program."""
+        from fleet.sandbox.kubernetes_provider import KubernetesProvider
+
+        provider = KubernetesProvider()
+        with self._lock:
+            self._clusters.add(provider)
+        return provider
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy in another process opens its own connection."""
@@ -56,12 +71,15 @@ class SandboxProviders:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connection."""
+        """Close the connections."""
         self.close()
 
     def close(self) -> None:
-        """Close the connection, if this process opened one."""
+        """Close the connections that this process opened."""
         with self._lock:
             client, self._client = self._client, None
+            clusters = list(self._clusters)
+        for provider in clusters:
+            provider.close()
         if client is not None:
             client.close()

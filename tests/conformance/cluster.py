@@ -126,7 +126,7 @@ class Cluster:
         self._paths.clear()
 
     def _established(self, path: str) -> bool:
-        conditions = self.get(path).get("status", {}).get("conditions", ())
+        conditions = self.get(path).get("status", {}).get("conditions") or ()
         return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
     def path(self, value: Mapping[str, Any]) -> str:
