@@ -25,6 +25,13 @@ from fleet.render.tree import RenderedTree, render_site
 PROJECT = "fleet"
 """The Pulumi project's name, as in Pulumi.yaml."""
 
+CONSEQUENCE = "UnknownInput"
+"""The engine's code for a resource that failed only because another one did."""
+
+_MAX_FAILURES = 20
+_MAX_MESSAGE = 2000
+"""What a journal keeps of a run that failed: one cause often fails every resource of a site."""
+
 
 @dataclass(frozen=True)
 class SiteContent:
@@ -100,7 +107,10 @@ class SiteApplier:
                 return self.deploy(spec, content)
         except FleetError as error:
             return StepOutcome(
-                False, error.code, f"{error.message}; {error.help}" if error.help else error.message
+                False,
+                error.code,
+                f"{error.message}; {error.help}" if error.help else error.message,
+                {"help": error.help, "exitCode": error.exit_code},
             )
         return StepOutcome(False, "ROL001", f"there is no step of the kind {kind!r}")
 
@@ -163,9 +173,14 @@ def outcome(result: StackResult) -> StepOutcome:
         "outputs": dict(result.outputs),
     }
     if result.error is not None:
-        name = result.error.urn.rsplit("::", 1)[-1]
+        cause = next((f for f in result.failures if f.code != CONSEQUENCE), result.error)
+        name = cause.urn.rsplit("::", 1)[-1]
         where = f"{name}: " if name else ""
-        return StepOutcome(False, result.error.code, f"{where}{result.error.message}", detail)
-    order: tuple[Op, ...] = ("create", "update", "replace", "delete", "retain", "refresh", "same")
+        detail["failures"] = [
+            {"resource": f.urn.rsplit("::", 1)[-1], "code": f.code, "message": f.message[:_MAX_MESSAGE]}
+            for f in result.failures[:_MAX_FAILURES]
+        ]
+        return StepOutcome(False, cause.code, f"{where}{cause.message}", detail)
+    order: tuple[Op, ...] = ("create", "import", "update", "replace", "delete", "retain", "refresh", "same")
     parts = [f"{count} {op}" for op in order if (count := result.counts.get(op, 0))]
     return StepOutcome(True, message=", ".join(parts), detail=detail)

@@ -43,6 +43,8 @@ _OPS: dict[str, Op] = {
     "delete": "delete",
     "read": "read",
     "read-replacement": "read",
+    "import": "import",
+    "import-replacement": "replace",
     "refresh": "refresh",
 }
 _KINDS: dict[str, ChangeKind] = {"add": "add", "delete": "remove", "update": "update"}
@@ -87,6 +89,10 @@ class PulumiCliEngine:
             raise EngineError(
                 "the pulumi engine does not unprotect resources for one run",
                 "use `pulumi state unprotect <urn>` on what is to go",
+            )
+        if run.options.dry_run:
+            raise EngineError(
+                "the pulumi engine makes no dry run of this command", "use `pulumi refresh --preview-only`"
             )
         from pulumi.automation import CommandError, ConfigValue, create_or_select_stack
 
@@ -207,7 +213,12 @@ def _deployment(stack: "Stack") -> Mapping[str, Any]:
 
 
 def _common(run: StackRun, listen: Callable[[Any], None]) -> dict[str, Any]:
-    return {"on_event": listen, "parallel": run.parallel, "color": "never"}
+    common: dict[str, Any] = {"on_event": listen, "parallel": run.parallel, "color": "never"}
+    if run.options.targets:
+        # The CLI knows targets by URN, with ** for anything in one (from memory: `pulumi up --help`).
+        common["target"] = [t if t.startswith("urn:") else f"**::{t}" for t in run.options.targets]
+        common["target_dependents"] = run.options.target_dependents
+    return common
 
 
 class _Collector:

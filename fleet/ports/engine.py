@@ -11,7 +11,9 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from fleet.diagnostics.diagnostic import FleetError
 
-Op: TypeAlias = Literal["same", "create", "update", "replace", "delete", "retain", "read", "refresh"]
+Op: TypeAlias = Literal[
+    "same", "create", "import", "update", "replace", "delete", "retain", "read", "refresh"
+]
 ChangeKind: TypeAlias = Literal["add", "remove", "update"]
 EventKind: TypeAlias = Literal["started", "finished", "failed", "skipped", "recovered", "diagnostic"]
 Severity: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -37,9 +39,21 @@ class RunOptions:
     """What one run may do beyond the default.
 
     `unprotect` lets a protected resource be deleted or replaced in this run.
+
+    `targets` limits a run to some resources, each by its URN or by its name (every resource of that name);
+    what is not among them stays as the state has it. Empty means all. `target_dependents` adds what depends
+    on them, directly or not. Providers and the stack itself take part in any case, as in Pulumi. A target
+    that needs a resource which does not exist yet and is no target fails (`UntargetedDependency`), and so
+    does the deletion of one on which another resource still depends (`UntargetedDependant`).
+
+    `dry_run` makes `up`, `refresh` and `destroy` say what they would do and change nothing, the state
+    included. A refresh then still reads from the world.
     """
 
     unprotect: bool = False
+    targets: tuple[str, ...] = ()
+    target_dependents: bool = False
+    dry_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,6 +95,10 @@ class ResourceChange:
     the program differs from the state and that its `ignore_changes` keeps as they are (unknown and secret
     values excluded); a resource that differs in nothing else has the op `same`. The op `retain` is a
     resource that leaves the stack and stays in the world (`retain_on_delete`).
+
+    The op `import` takes over a resource that exists: `changes` are, in a preview, the inputs in which it
+    (before) differs from the program (after), and any of them makes the import fail. `unread` says that a
+    preview could not look at it, so that nothing is known of its differences.
     """
 
     urn: str
@@ -90,6 +108,7 @@ class ResourceChange:
     changes: tuple[PropertyChange, ...] = ()
     replace_keys: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    unread: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,6 +146,11 @@ class EngineFailure:
     urn: str
     code: str
     message: str
+
+    @property
+    def name(self) -> str:
+        """The resource's name in the program; empty for the program itself."""
+        return self.urn.rsplit("::", 1)[-1]
 
 
 @dataclass(frozen=True)
@@ -170,7 +194,7 @@ class Engine(Protocol):
         ...
 
     def refresh(self, run: StackRun, on_event: OnEvent | None = None) -> StackResult:
-        """Bring the state to what exists. Changes no resource."""
+        """Bring the state to what exists. Changes no resource. With `dry_run` only say how they differ."""
         ...
 
     def destroy(self, run: StackRun, on_event: OnEvent | None = None) -> StackResult:

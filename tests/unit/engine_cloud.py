@@ -16,7 +16,12 @@ from pulumi.runtime.proto import provider_pb2 as pb
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
 from fleet.engine.local.engine import LocalEngine
-from fleet.engine.local.provider_host import InitFailure, abort_init_failed
+from fleet.engine.local.provider_host import (
+    ERROR_CODE_METADATA,
+    NOT_CONNECTED,
+    InitFailure,
+    abort_init_failed,
+)
 from fleet.engine.local.store import StateStore
 from fleet.engine.local.values import UNKNOWN_VALUE, from_struct, reveal, to_struct
 from fleet.ports.engine import StackRef, StackResult, StackRun, UnsupportedByLocalEngine
@@ -53,16 +58,23 @@ class Group(pulumi.ComponentResource):
 
 @dataclass
 class Cloud(ResourceProviderServicer):
-    """The provider. `offline` refuses every call that a real one would need its network for."""
+    """The provider. `offline` is a bug in every call that a real one would need its network for.
+
+    `unplugged` has no connection and says so, as a provider that only plans does.
+    """
 
     folder: Path
     offline: bool = False
+    unplugged: bool = False
     calls: list[str] = field(default_factory=list)
     refuse: set[str] = field(default_factory=set)
     partial: set[str] = field(default_factory=set)
     barrier: threading.Barrier | None = None
     hang_before: str = ""
     hang_after: str = ""
+
+    def tick(self, call: str) -> None:
+        """Called before each effect and after it: where a test may end the world."""
 
     def predict_id(self, type_: str, inputs: dict[str, Any]) -> str | None:
         name = inputs.get("name")
@@ -74,12 +86,16 @@ class Cloud(ResourceProviderServicer):
     def _effect(self, call: str, context: Any) -> None:
         if self.offline:
             raise AssertionError(f"{call} in a preview")
+        if self.unplugged:
+            context.set_trailing_metadata(((ERROR_CODE_METADATA, NOT_CONNECTED),))
+            context.abort(grpc.StatusCode.UNAVAILABLE, "there is no connection")
         self.calls.append(call)
         self._hang(call, self.hang_before)
         if call in self.refuse:
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"no room, {PASSPHRASE}-value" + call)
 
     def _hang(self, call: str, at: str) -> None:
+        self.tick(call)
         if call == at:
             (self.folder / "hanging").touch()
             time.sleep(60)
@@ -195,6 +211,13 @@ class Bench:
         finally:
             self.cloud.offline = False
 
+    def put(self, name: str, **props: Any) -> None:
+        """Somebody else makes a thing, or changes one."""
+        self.cloud._file(name).write_text(json.dumps({"name": name} | props))
+
+    def refresh(self, **run: Any) -> StackResult:
+        return self.engine().refresh(StackRun(STACK, lambda: None, **run), self.events.append)
+
     def destroy(self, **run: Any) -> StackResult:
         return self.engine().destroy(StackRun(STACK, lambda: None, **run), self.events.append)
 
@@ -208,6 +231,10 @@ class Bench:
         return next(
             r for r in self.state()["deployment"]["resources"] if r["urn"].endswith(f"{TYPE}::{name}")
         )
+
+    def warnings(self) -> list[str]:
+        """What was warned of so far."""
+        return [e.message for e in self.events if e.kind == "diagnostic" and e.severity == "warning"]
 
     def effects(self) -> list[str]:
         """What was done since the last time, without the looks (before a create) at what is not there."""

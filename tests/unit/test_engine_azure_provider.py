@@ -361,8 +361,8 @@ def test_offline_nothing_but_planning_works(tmp_path: Path) -> None:
     result = engine.up(run)
     assert result.error is not None
     assert result.error.code == "NotConnected"
-    with pytest.raises(UnsupportedByLocalEngine, match="kubernetes"):
-        SandboxProviders()("kubernetes")
+    with pytest.raises(UnsupportedByLocalEngine, match="docker"):
+        SandboxProviders()("docker")
 
 
 def test_subscription_is_needed_for_an_id(arm: DictArm) -> None:

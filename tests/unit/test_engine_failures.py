@@ -19,6 +19,7 @@ from fleet.engine.local.store import StateStore
 from fleet.engine.pulumi_cli import PulumiCliEngine
 from fleet.ports.engine import (
     EngineError,
+    EngineFailure,
     PassphraseError,
     PulumiCliMissing,
     StackRef,
@@ -95,6 +96,23 @@ def test_replacement_that_fails_after_the_delete(bench: Bench) -> None:
     assert bench.effects() == ["create a"]
 
 
+def test_a_name_that_is_still_to_be_deleted_can_be_taken_again(bench: Bench) -> None:
+    """The program goes back before the end of a replacement: first the old one has to be gone."""
+
+    def named(name: str) -> Any:
+        return lambda: Thing("a", name=name) and None
+
+    bench.up(named("one"))
+    bench.cloud.refuse = {"delete /things/one"}
+    assert bench.up(named("two")).error is not None
+    bench.cloud.refuse = set()
+    bench.effects()
+    assert ops(bench.up(named("one"))) == {"a": "replace"}
+    assert bench.effects() == ["delete /things/one", "create one", "delete /things/two"]
+    assert bench.things() == ["one"]
+    assert bench.up(named("one")).counts == {"same": 2}
+
+
 def test_partly_created_is_kept_and_repaired(bench: Bench) -> None:
     bench.cloud.partial = {"a"}
     result = bench.up(lambda: Thing("a") and None)
@@ -157,9 +175,43 @@ def test_export_keeps_old_outputs_of_a_failed_run(bench: Bench) -> None:
     assert bench.state()["deployment"]["resources"][0]["outputs"] == {"link": "https://one.example"}
 
 
+URN = "urn:pulumi:site-a::demo::"
+
+
+def state(*resources: dict[str, Any]) -> str:
+    """A state file with resources of the test cloud; a URN may be a name."""
+    common = {"custom": False, "type": "t"}
+    whole = [common | r | {"urn": r["urn"] if "::" in r["urn"] else f"{URN}t::{r['urn']}"} for r in resources]
+    return json.dumps({"version": 3, "deployment": {"resources": whole}})
+
+
+A, B, P = f"{URN}t::a", f"{URN}t::b", f"{URN}pulumi:providers:cloud::p"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
+        (state({"urn": "a"}, {"urn": "a"}), f"it has {A} twice"),
+        (state({"urn": "a", "parent": B}), f"the parent of {A}, {B}, is missing"),
+        (state({"urn": "a", "dependencies": [B]}), f"the dependency of {A}, {B}, is missing"),
+        (state({"urn": "a", "dependencies": [B]}, {"urn": "b"}), f"{B}, stands after it"),
+        (state({"urn": "a", "propertyDependencies": {"x": [B]}}), "the dependency .of x. of .*, is missing"),
+        (state({"urn": "a", "deletedWith": B}), f"the deletedWith of {A}, {B}, is missing"),
+        (state({"urn": "a", "provider": f"{P}::1"}), f"the provider of {A}, {P}::1, is missing"),
+        (
+            state(
+                {"urn": P, "type": "pulumi:providers:cloud", "custom": True, "id": "2"},
+                {"urn": "a", "provider": f"{P}::1"},
+            ),
+            f"the provider of {A}, {P}::1, is missing",
+        ),
+        (state({"urn": f"{URN}a"}), "is not a URN"),
+        ('{"version": 3}', "not a Pulumi deployment"),
+        ('{"version": 3, "deployment": {"resources": [1]}}', "malformed"),
+        ('{"version": 3, "deployment": {"resources": {"urn": "x"}}}', "malformed"),
+        ('{"version": 3, "deployment": {"pending_operations": [{}]}}', "malformed"),
+        ("null", "not a Pulumi deployment"),
+        ("\0" * 200, "not whole JSON"),
         (None, "not whole JSON"),
         ("", "not whole JSON"),
         ("[]", "not a Pulumi deployment"),
@@ -175,14 +227,32 @@ def test_a_damaged_state_is_left_alone(bench: Bench, text: str | None, reason: s
     damaged = whole[: len(whole) // 2] if text is None else text
     path.write_text(damaged)
     bench.effects()
-    for attempt in (bench.up, bench.preview):
+    engine = bench.engine()
+    for attempt in (engine.up, engine.preview, engine.refresh, engine.destroy):
         with pytest.raises(StateUnreadable, match=reason) as error:
-            attempt(family)
+            attempt(StackRun(STACK, family))
         assert str(path) in str(error.value)
+        assert f"{path}.bak" in error.value.help
         assert error.value.exit_code == 9
     assert path.read_text() == damaged
     assert bench.effects() == []
     assert json.loads(Path(f"{path}.bak").read_text())["version"] == 3
+
+
+def test_a_state_with_doubles_about_to_be_deleted_is_whole(bench: Bench) -> None:
+    path = bench.store.path(STACK)
+    path.parent.mkdir(parents=True)
+    path.write_text(state({"urn": "a"}, {"urn": "a", "delete": True}, {"urn": "b", "parent": A}))
+    assert [r.urn for r in bench.store.load(STACK).resources] == [A, A, B]
+
+
+def test_a_failure_names_the_resource_and_the_providers_code(bench: Bench) -> None:
+    bench.cloud.partial = {"a"}
+    result = bench.up(lambda: Thing("a", size=1) and None)
+    (failure,) = result.failures
+    assert (failure.name, failure.code, failure.urn) == ("a", "Down", bench.state_of("a")["urn"])
+    assert bench.state_of("a")["outputs"]["link"] == "https://a.example", "what is known of it is kept"
+    assert EngineFailure("", "ProgramError", "x").name == ""
 
 
 def test_a_plain_secret_in_a_state_is_refused(bench: Bench) -> None:

@@ -419,9 +419,9 @@ def _transformed() -> None:
     [
         ("resource transforms", _transformed),
         ("the resource method", lambda: Method("a").call()),
-        ("stack references", lambda: pulumi.StackReference("org/other/prod")),
-        ("import", lambda: Thing("a", opts=ResourceOptions(import_="/things/a"))),
-        ("deleted_with", lambda: Thing("a", opts=ResourceOptions(deleted_with=Thing("b")))),
+        ("import of a provider", lambda: CloudProvider("a", opts=ResourceOptions(import_="x"))),
+        ("replace_with", lambda: Thing("a", opts=ResourceOptions(replace_with=[Thing("b")]))),
+        ("replacement triggers", lambda: Thing("a", opts=ResourceOptions(replacement_trigger=1))),
         ("an asset", lambda: Thing("a", file=pulumi.StringAsset("x"))),
         ("the remote component", lambda: pulumi.ComponentResource("x:y:Z", "a", {}, None, True)),
         ("the package other", lambda: pulumi.CustomResource("other:index:Thing", "a", {})),

@@ -18,7 +18,13 @@ from fleet.ports.engine import StackRef, StackResource
 
 DEPLOYMENT_VERSION: Final = 3
 
-_STRINGS: Final = {"id": "id", "parent": "parent", "provider": "provider", "deletedWith": "deleted_with"}
+_STRINGS: Final = {
+    "id": "id",
+    "parent": "parent",
+    "provider": "provider",
+    "importID": "import_id",
+    "deletedWith": "deleted_with",
+}
 _FLAGS: Final = {
     "delete": "delete",
     "protect": "protect",
@@ -42,6 +48,7 @@ class ResourceState:
     """One resource of a stack. Mutable: owned by the `Snapshot` of one run and guarded by its lock.
 
     `inputs` and `outputs` hold values as in `fleet.engine.local.values`. `custom_timeouts` is in seconds.
+    `import_id` is the id by which the program had it imported; the provider's own `id` may be another.
     """
 
     urn: str
@@ -58,6 +65,7 @@ class ResourceState:
     pending_replacement: bool = False
     retain_on_delete: bool = False
     deleted_with: str = ""
+    import_id: str = ""
     dependencies: list[str] = field(default_factory=list)
     property_dependencies: dict[str, list[str]] = field(default_factory=dict)
     init_errors: list[str] = field(default_factory=list)
@@ -79,8 +87,8 @@ class ResourceState:
 
     @property
     def references(self) -> set[str]:
-        """The URNs that must exist before this resource: dependencies, parent and provider."""
-        found = {*self.dependencies, self.parent, self.provider.rsplit("::", 1)[0]}
+        """The URNs that must exist before this resource: dependencies, parent, provider, deletedWith."""
+        found = {*self.dependencies, self.parent, self.provider.rsplit("::", 1)[0], self.deleted_with}
         for urns in self.property_dependencies.values():
             found.update(urns)
         return found - {"", self.urn}

@@ -8,8 +8,36 @@ from pulumi.runtime.proto import provider_pb2 as pb
 from fleet.engine.local.checkpoint import ResourceState
 from fleet.engine.local.provider_host import ProviderCallError
 from fleet.engine.local.session import Session, timeout_s
+from fleet.engine.local.targets import UNTARGETED_DEPENDANT
 from fleet.engine.local.values import UNKNOWN_VALUE, to_struct
 from fleet.ports.engine import EngineError
+
+
+def delete_dropped(session: Session) -> None:
+    """Delete what the state has and nobody has registered in this run, as far as the targets reach.
+
+    A resource that depends on one of them goes too if the run says so (`target_dependents`); otherwise it
+    stops all of them, before the first effect, as in Pulumi.
+    """
+    states = session.snapshot.untouched()
+    doomed = [state for state in states if session.targets.covers(state)]
+    session.targets.require_met(state.urn for state in session.snapshot.resources())
+    going = {state.urn for state in doomed}
+    chosen = {id(state) for state in doomed}
+    # In order of dependencies, so what depends on a dependant is found too.
+    stopping = []
+    for state in states:
+        if id(state) not in chosen and not state.is_provider and state.references & going:
+            stopping.append(state)
+            going.add(state.urn)
+    for state in stopping:
+        session.report.fail(
+            state,
+            UNTARGETED_DEPENDANT,
+            "it depends on a target that would be deleted; make it a target too, or include dependants",
+        )
+    if not stopping:
+        delete_states(session, doomed)
 
 
 def delete_states(session: Session, states: list[ResourceState]) -> None:
@@ -39,6 +67,7 @@ def delete_states(session: Session, states: list[ResourceState]) -> None:
 
 def _delete_in_order(session: Session, states: list[ResourceState]) -> None:
     waiting = {id(s): s for s in states}
+    going = {s.urn for s in states if _lives_outside(s)}
     dependants = {key: _dependants(state, states) for key, state in waiting.items()}
     blocked: dict[int, str] = {}
     running: dict[Future[str | None], int] = {}
@@ -54,7 +83,7 @@ def _delete_in_order(session: Session, states: list[ResourceState]) -> None:
                     session.report.skip(state, f"{cause} still depends on it")
                     blocked[key] = state.name
                 else:
-                    running[pool.submit(_delete_one, session, state)] = key
+                    running[pool.submit(_delete_one, session, state, going)] = key
             for future in _completed(session, running):
                 key = running.pop(future)
                 if failed := future.result():
@@ -74,24 +103,29 @@ def _dependants(state: ResourceState, among: Iterable[ResourceState]) -> set[int
     return {id(other) for other in among if other is not state and state.urn in other.references}
 
 
-def _delete_one(session: Session, state: ResourceState) -> str | None:
+def _delete_one(session: Session, state: ResourceState, going: set[str]) -> str | None:
     """Delete a resource; the name of it when that failed."""
     try:
-        delete_now(session, state)
+        delete_now(session, state, going)
     except ProviderCallError as error:
         session.report.fail(state, error.code, error.message)
         return state.name
     return None
 
 
-def delete_now(session: Session, state: ResourceState, *, to_replace: bool = False) -> None:
+def delete_now(session: Session, state: ResourceState, going: set[str], *, to_replace: bool = False) -> None:
     """Delete one resource and take it out of the state. Raises `ProviderCallError`.
 
-    With `to_replace` it stays in the state, marked, until its replacement is there.
+    With `to_replace` it stays in the state, marked, until its replacement is there. A resource whose
+    `deleted_with` is among `going`, the URNs about to be deleted, needs no call of its own: it leaves the
+    state together with that one.
     """
     if not _lives_outside(state):
         _forget(session, state)
         session.snapshot.save()
+        return
+    if state.deleted_with in going:
+        session.deleted_with.setdefault(state.deleted_with, []).append(state)
         return
     client = session.providers.get(state.provider)
     session.report.event("started", state, "delete")
@@ -107,10 +141,33 @@ def delete_now(session: Session, state: ResourceState, *, to_replace: bool = Fal
                 timeout=timeout_s(state, "delete"),
             )
         )
-        if to_replace:
-            state.pending_replacement = True
-        else:
-            _forget(session, state)
+        _leave(session, state, to_replace=to_replace)
+
+
+def _leave(session: Session, state: ResourceState, *, to_replace: bool) -> None:
+    for along in session.deleted_with.pop(state.urn, []):
+        _leave(session, along, to_replace=to_replace)
+    if to_replace:
+        state.pending_replacement = True
+    else:
+        _forget(session, state)
+
+
+def make_room(session: Session, state: ResourceState, id_: str) -> None:
+    """Delete what a replacement that did not end left under an id that is about to be taken again.
+
+    What is marked for deletion goes at the end of a run; here that would be after its successor, of the same
+    id, was made: the provider would refuse to make it, or the successor would be deleted. What depends on
+    it, and is marked as well, goes before it. Raises `ProviderCallError`.
+    """
+    doomed: list[ResourceState] = []
+    urns: set[str] = set()
+    for other in session.snapshot.untouched():
+        if other.delete and ((other.id, other.type) == (id_, state.type) or other.references & urns):
+            doomed.append(other)
+            urns.add(other.urn)
+    for other in reversed(doomed):
+        delete_now(session, other, set())
 
 
 def _lives_outside(state: ResourceState) -> bool:
@@ -149,7 +206,7 @@ def delete_before_replacing(session: Session, old: ResourceState) -> None:
             raise ProviderCallError("Protected", f"{state.name} depends on it, and is protected")
     for state in reversed(doomed):
         if not session.preview:
-            delete_now(session, state, to_replace=True)
+            delete_now(session, state, urns, to_replace=True)
         elif state is not old:
             state.pending_replacement = True
         session.replaced.add(state.urn)
@@ -158,7 +215,7 @@ def delete_before_replacing(session: Session, old: ResourceState) -> None:
 def _must_follow(session: Session, state: ResourceState, urns: set[str]) -> bool:
     if not state.custom or state.is_provider or not _lives_outside(state) or state.delete:
         return False
-    if state.provider.rsplit("::", 1)[0] in urns:
+    if state.provider.rsplit("::", 1)[0] in urns or state.deleted_with in urns:
         return True
     affected = {key for key, sources in state.property_dependencies.items() if urns & set(sources)}
     affected &= state.inputs.keys()

@@ -8,11 +8,17 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
+from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
+
+from fleet.engine.local import stack_references
 from fleet.engine.local.checkpoint import Deployment, ResourceState, stack_resources
-from fleet.engine.local.deletes import delete_states
-from fleet.engine.local.monitor import LocalEngineService, LocalMonitor
+from fleet.engine.local.deletes import delete_dropped
+from fleet.engine.local.engine_service import LocalEngineService
+from fleet.engine.local.lineage import Lineage
+from fleet.engine.local.monitor import LocalMonitor
 from fleet.engine.local.provider_host import ProviderFactory
 from fleet.engine.local.reads import refresh_states, settle
 from fleet.engine.local.runtime import run_program
@@ -20,6 +26,7 @@ from fleet.engine.local.secrets import Passphrase, StackSecrets
 from fleet.engine.local.session import ProviderRegistry, Report, Session
 from fleet.engine.local.snapshot import Snapshot
 from fleet.engine.local.store import StateStore
+from fleet.engine.local.targets import UNTARGETED_DEPENDANT, UNTARGETED_DEPENDENCY, Targets
 from fleet.ports.engine import (
     EngineError,
     OnEvent,
@@ -30,6 +37,8 @@ from fleet.ports.engine import (
     StackRun,
 )
 
+_UNTARGETED: Final = frozenset({UNTARGETED_DEPENDANT, UNTARGETED_DEPENDENCY})
+
 
 class LocalEngine:
     """Implements `fleet.ports.engine.Engine` in process.
@@ -39,7 +48,8 @@ class LocalEngine:
     two callables can. Runs of one process follow one another; a fleet uses a pool of processes.
 
     A preview takes no lock, writes nothing and makes no call that needs a network: functions and reads
-    that the state cannot answer are unknown.
+    that the state cannot answer are unknown. The exception is a resource that the program imports: it is
+    read to say how it differs, unless the provider has no connection (`fleet.engine.local.imports`).
     """
 
     def __init__(
@@ -62,16 +72,23 @@ class LocalEngine:
         When anything fails, independent resources are still brought to their goals, nothing that the
         program dropped is deleted, and the next run takes up where this one ended.
         """
-        if self._passphrase is None and self._preview(run, None)[1]:
-            raise PassphraseError(
-                "the program has secrets to be written and no passphrase was given; nothing was changed"
-            )
+        if run.options.dry_run:
+            return self.preview(run, on_event)
+        if self._passphrase is None or run.options.targets:
+            preview, needs_passphrase = self._preview(run, None)
+            if self._passphrase is None and needs_passphrase:
+                raise PassphraseError(
+                    "the program has secrets to be written and no passphrase was given; nothing was changed"
+                )
+            if any(failure.code in _UNTARGETED for failure in preview.failures):
+                # Before the first effect: what is wrong with the targets is for the user to put right.
+                return replace(preview, changes=(), counts={}, outputs={})
         with self._changing(run, on_event) as session:
             if session.report.failures:
                 return session.report.result(run, {})
             outputs = _run_program(session)
             if not session.report.failures:
-                delete_states(session, session.snapshot.untouched())
+                delete_dropped(session)
             return session.report.result(run, outputs)
 
     def refresh(self, run: StackRun, on_event: OnEvent | None = None) -> StackResult:
@@ -79,13 +96,13 @@ class LocalEngine:
         with self._changing(run, on_event) as session:
             if not session.report.failures:
                 refresh_states(session)
-            return session.report.result(run, _stack_outputs(session.snapshot.untouched()))
+            return session.report.result(run, _stack_outputs(session.snapshot.resources()))
 
     def destroy(self, run: StackRun, on_event: OnEvent | None = None) -> StackResult:
-        """Delete everything in the state; the program is not run. Raises `EngineError`."""
+        """Delete what is in the state; the program is not run. Raises `EngineError`."""
         with self._changing(run, on_event) as session:
             if not session.report.failures:
-                delete_states(session, session.snapshot.untouched())
+                delete_dropped(session)
             return session.report.result(run, {})
 
     def resources(self, stack: StackRef) -> tuple[StackResource, ...]:
@@ -94,6 +111,14 @@ class LocalEngine:
         return stack_resources(state.resources, state.pending)
 
     def _preview(self, run: StackRun, on_event: OnEvent | None) -> tuple[StackResult, bool]:
+        session = self._dry(run, on_event)
+        outputs = _run_program(session)
+        if not session.report.failures:
+            delete_dropped(session)
+        return session.report.result(run, outputs), session.needs_passphrase
+
+    def _dry(self, run: StackRun, on_event: OnEvent | None) -> Session:
+        """A session that changes nothing; what a dead run left in flight is told, not looked up."""
         base = self._store.load(run.stack)
         session = self._session(run, base, on_event, save=None)
         session.report.pending = [operation.resource.urn for operation in base.pending]
@@ -105,14 +130,14 @@ class LocalEngine:
                 f"{operation.kind} was cut short; the next up finds out how it ended",
                 "warning",
             )
-        outputs = _run_program(session)
-        if not session.report.failures:
-            delete_states(session, session.snapshot.untouched())
-        return session.report.result(run, outputs), session.needs_passphrase
+        return session
 
     @contextmanager
     def _changing(self, run: StackRun, on_event: OnEvent | None) -> Iterator[Session]:
-        """A locked session whose state is saved at the end, whatever happens."""
+        """A locked session whose state is saved at the end, whatever happens; or one for a dry run."""
+        if run.options.dry_run:
+            yield self._dry(run, on_event)
+            return
         with self._store.lock(run.stack):
             base = self._store.load(run.stack)
             save = self._saver(run, base)
@@ -137,10 +162,20 @@ class LocalEngine:
             preview=save is None,
             snapshot=snapshot,
             secrets=secrets,
-            providers=ProviderRegistry(self._factory, secrets, snapshot),
+            providers=ProviderRegistry(self._factory_for(run.stack), secrets, snapshot),
             report=Report(secrets, on_event),
+            lineage=Lineage(run.stack, snapshot),
+            targets=Targets(run.options),
             slots=threading.BoundedSemaphore(max(run.parallel, 1)),
         )
+
+    def _factory_for(self, stack: StackRef) -> ProviderFactory:
+        def make(package: str) -> ResourceProviderServicer:
+            if package == stack_references.PACKAGE:
+                return stack_references.StackReferences(self._store, stack, self._passphrase)
+            return self._factory(package)
+
+        return make
 
     def _saver(self, run: StackRun, base: Deployment) -> Callable[[Deployment, StackSecrets], None]:
         def content(deployment: Deployment, secrets: StackSecrets) -> Any:

@@ -1,7 +1,6 @@
 """What a program asks for one resource, read from the SDK's registration request."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -14,12 +13,29 @@ from fleet.ports.engine import StackRef, UnsupportedByLocalEngine
 _UNIT_S: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|us|µs|ns|m|s)")
 
+STACK_REFERENCE: Final = "pulumi:pulumi:StackReference"
+STACK_TYPE: Final = "pulumi:pulumi:Stack"
+
 _UNSUPPORTED_TYPES: Final = {
-    "pulumi:pulumi:StackReference": "stack references",
     "pulumi:pulumi:Stash": "the Stash resource",
     "pulumi-python:dynamic": "dynamic providers",
     "pulumi-nodejs:dynamic": "dynamic providers",
 }
+
+
+@dataclass(frozen=True)
+class Alias:
+    """Another identity under which the state may have a resource. What is empty is as the resource's own.
+
+    `parent` is None for the resource's own parent, and "" for none.
+    """
+
+    urn: str = ""
+    name: str = ""
+    type: str = ""
+    parent: str | None = None
+    project: str = ""
+    stack: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,12 +59,19 @@ class Goal:
     replace_on_changes: tuple[str, ...] = ()
     additional_secret_outputs: tuple[str, ...] = ()
     custom_timeouts: dict[str, float] = field(default_factory=dict)
-    aliases: tuple[str, ...] = ()
+    aliases: tuple[Alias, ...] = ()
+    import_id: str = ""
+    deleted_with: str = ""
+
+    @property
+    def is_provider(self) -> bool:
+        """Whether this is a provider, explicit or default."""
+        return self.type.startswith("pulumi:providers:")
 
     @property
     def references(self) -> set[str]:
         """The URNs that must have succeeded before this resource is attempted."""
-        found = {*self.dependencies, self.parent, self.provider.rsplit("::", 1)[0]}
+        found = {*self.dependencies, self.parent, self.provider.rsplit("::", 1)[0], self.deleted_with}
         for urns in self.property_dependencies.values():
             found.update(urns)
         return found - {"", self.urn}
@@ -60,10 +83,10 @@ def goal_of(request: resource_pb2.RegisterResourceRequest, stack: StackRef) -> G
     refuse_type(request.type, urn)
     for present, feature in (
         (request.remote, f"the remote component {request.type}"),
-        (request.importId, "import of existing resources"),
+        (request.importId and request.type.startswith("pulumi:providers:"), "import of a provider"),
+        (request.type == STACK_REFERENCE, "a stack reference that is registered and not read"),
         (request.transforms, "resource transforms"),
         (request.state_migrations, "state migrations"),
-        (request.deletedWith, "deleted_with"),
         (request.replace_with, "replace_with"),
         (request.HasField("replacement_trigger"), "replacement triggers"),
         (request.packageRef, "parameterized providers"),
@@ -95,7 +118,9 @@ def goal_of(request: resource_pb2.RegisterResourceRequest, stack: StackRef) -> G
             for operation in ("create", "update", "delete", "read")
             if (text := getattr(timeouts, operation))
         },
-        aliases=tuple(_aliases(request.aliases, request, stack)),
+        aliases=tuple(_alias(alias) for alias in request.aliases),
+        import_id=request.importId if request.custom else "",
+        deleted_with=request.deletedWith,
     )
 
 
@@ -114,16 +139,14 @@ def seconds(duration: str) -> float:
     return sum(float(number) * _UNIT_S[unit] for number, unit in parts)
 
 
-def _aliases(
-    aliases: Iterable[alias_pb2.Alias],
-    request: resource_pb2.RegisterResourceRequest,
-    stack: StackRef,
-) -> Iterable[str]:
-    for alias in aliases:
-        if alias.urn:
-            yield alias.urn
-            continue
-        spec = alias.spec
-        parent = "" if spec.noParent else spec.parentUrn or request.parent
-        of = StackRef(spec.project or stack.project, spec.stack or stack.name)
-        yield make_urn(of, parent, spec.type or request.type, spec.name or request.name)
+def _alias(alias: alias_pb2.Alias) -> Alias:
+    if alias.urn:
+        return Alias(urn=alias.urn)
+    spec = alias.spec
+    return Alias(
+        name=spec.name,
+        type=spec.type,
+        parent="" if spec.noParent else spec.parentUrn or None,
+        project=spec.project,
+        stack=spec.stack,
+    )

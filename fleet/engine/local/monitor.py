@@ -5,32 +5,32 @@ resource's inputs are at hand: that is what gives parallelism along dependencies
 """
 
 import threading
-from dataclasses import replace
 from typing import Any
 
 from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]
-from pulumi.runtime.proto import engine_pb2, provider_pb2, resource_pb2
+from pulumi.runtime.proto import provider_pb2, resource_pb2
 
 from fleet.engine.local.checkpoint import ResourceState, make_urn
-from fleet.engine.local.goals import Goal, goal_of, refuse_type
+from fleet.engine.local.default_providers import DefaultProviders
+from fleet.engine.local.external import step_read
+from fleet.engine.local.goals import STACK_TYPE, Goal, goal_of, refuse_type
+from fleet.engine.local.inputs import new_state
 from fleet.engine.local.provider_host import ProviderCallError, StoppedError
-from fleet.engine.local.reads import read
-from fleet.engine.local.session import Session, plain, provider_reference
-from fleet.engine.local.steps import new_state, step_component, step_custom, step_provider
+from fleet.engine.local.session import Session
+from fleet.engine.local.steps import step_component, step_custom, step_provider
+from fleet.engine.local.targets import UNTARGETED_DEPENDENCY
 from fleet.engine.local.values import (
     UNKNOWN_VALUE,
     UNKNOWN_WIRE,
     SealedSecret,
     Secret,
-    contains_unknown,
     from_struct,
     leaves,
-    mark_secret,
     to_struct,
     transform,
     without_unknowns,
 )
-from fleet.ports.engine import EngineError, Severity, UnsupportedByLocalEngine
+from fleet.ports.engine import EngineError, UnsupportedByLocalEngine
 
 _F = resource_pb2.ResourceMonitorFeature
 # What is listed and not covered is refused by name when it is used: an SDK that is told "not supported"
@@ -61,8 +61,10 @@ class LocalMonitor:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._registered: set[str] = set()
+        self._defaults = DefaultProviders(session)
         self._failed: dict[str, str] = {}
+        self._left_out: dict[str, str] = {}
+        self._kept: set[str] = set()
         self._lock = threading.RLock()
         self.outputs: dict[str, Any] = {}
         """What the program exported."""
@@ -71,25 +73,66 @@ class LocalMonitor:
     def RegisterResource(  # noqa: N802
         self, request: resource_pb2.RegisterResourceRequest
     ) -> resource_pb2.RegisterResourceResponse:
-        """Bring one resource to its goal."""
+        """Bring one resource to its goal, or leave it as it is if it is no target."""
         with _Aborting(self._session):
             goal = goal_of(request, self._session.run.stack)
-            self._claim(goal.urn)
-            goal = self._with_provider(goal) if goal.custom else goal
+            self._session.lineage.declare(goal.urn)
             state = new_state(goal, goal.inputs)
+            if not self._is_target(goal):
+                return self._leave(goal)
+            goal = self._defaults.give(goal) if goal.custom else goal
             if cause := self._failed_reference(goal):
                 return self._skip(state, cause)
             try:
+                self._require_no_left_out(goal)
                 state = self._step(goal)
             except StoppedError as error:
                 return self._skip(state, error.message)
             except ProviderCallError as error:
                 self._session.report.fail(state, error.code, error.message)
                 return self._failure(state, state.name)
+            return self._answer(state)
+
+    def _answer(self, state: ResourceState) -> resource_pb2.RegisterResourceResponse:
         response = resource_pb2.RegisterResourceResponse(urn=state.urn, id=state.id)
-        if goal.custom:
+        if state.custom:
             response.object.CopyFrom(to_struct(self._for_program(state)))
         return response
+
+    def _is_target(self, goal: Goal) -> bool:
+        """Whether to attend to a resource: a target, or what takes part in any case."""
+        return (
+            self._session.targets.covers(goal)
+            or goal.is_provider
+            or goal.type == STACK_TYPE
+            # Deleted in this run for a target's sake, so it must be made again.
+            or goal.urn in self._session.replaced
+        )
+
+    def _leave(self, goal: Goal) -> resource_pb2.RegisterResourceResponse:
+        """Keep a resource that is no target as the state has it; one that is not there stays so."""
+        session = self._session
+        old = session.lineage.find(goal)
+        if old is None or old.pending_replacement:
+            with self._lock:
+                self._left_out[goal.urn] = goal.name
+            # To the SDK its outputs are unknown, as with one that failed; it counts as neither.
+            return resource_pb2.RegisterResourceResponse(urn=goal.urn, result=resource_pb2.Result.FAIL)
+        with self._lock:
+            self._kept.add(old.urn)
+        session.snapshot.record(old, old)
+        session.report.change(old, "same")
+        return self._answer(old)
+
+    def _require_no_left_out(self, goal: Goal) -> None:
+        with self._lock:
+            missing = next((urn for urn in sorted(goal.references) if urn in self._left_out), None)
+        if missing is not None:
+            raise ProviderCallError(
+                UNTARGETED_DEPENDENCY,
+                f"it depends on {self._left_out[missing]}, which does not exist yet and is no target; "
+                f"make {missing} a target too",
+            )
 
     def RegisterResourceOutputs(  # noqa: N802
         self, request: resource_pb2.RegisterResourceOutputsRequest
@@ -98,15 +141,15 @@ class LocalMonitor:
         with _Aborting(self._session):
             outputs = from_struct(request.outputs)
             state = self._session.snapshot.current(request.urn)
-            if state is None:
+            if state is None or request.urn in self._kept:
                 return Empty()
-            if state.type == "pulumi:pulumi:Stack":
+            if state.type == STACK_TYPE:
                 self.outputs = outputs
             if self._session.preview:
                 return Empty()
             outputs = without_unknowns(outputs)
-            if state.type == "pulumi:pulumi:Stack" and self._session.report.failures:
-                # What a failed run does not know is what it was.
+            if state.type == STACK_TYPE and (self._session.report.failures or self._session.targets.limited):
+                # What a failed or limited run does not know is what it was.
                 outputs = {**state.outputs, **outputs}
             state.outputs = self._session.secrets.reuse(outputs, state.outputs)
         return Empty()
@@ -121,8 +164,8 @@ class LocalMonitor:
             refuse_type(request.type, urn)
             if request.packageRef:
                 raise UnsupportedByLocalEngine("parameterized providers", urn)
-            self._claim(urn)
-            goal = self._with_provider(
+            session.lineage.declare(urn)
+            goal = self._defaults.give(
                 Goal(
                     urn=urn,
                     type=request.type,
@@ -145,7 +188,7 @@ class LocalMonitor:
                 self._skip(state, cause)
                 return resource_pb2.ReadResourceResponse(urn=urn, result=resource_pb2.Result.FAIL)
             try:
-                self._read(state)
+                step_read(session, state)
             except ProviderCallError as error:
                 session.report.fail(state, error.code, error.message)
                 self._failure(state, state.name)
@@ -165,7 +208,7 @@ class LocalMonitor:
                 return resource_pb2.ResourceInvokeResponse(unknown=True)
             package = request.tok.split(":", 1)[0]
             try:
-                reference = request.provider or self._default_provider(package, request.version)
+                reference = request.provider or self._defaults.reference(package, request.version)
                 client = self._session.providers.get(reference)
                 with self._session.slot():
                     answer = client.call(
@@ -230,63 +273,15 @@ class LocalMonitor:
     def _step(self, goal: Goal) -> ResourceState:
         if not goal.custom:
             return step_component(self._session, goal)
-        if goal.type.startswith("pulumi:providers:"):
+        if goal.is_provider:
             with self._lock:
                 return step_provider(self._session, goal)
         return step_custom(self._session, goal, self._session.providers.get(goal.provider))
 
-    def _claim(self, urn: str) -> None:
-        with self._lock:
-            if urn in self._registered:
-                raise EngineError(f"the program declares {urn} twice; give one of them another name")
-            self._registered.add(urn)
-
-    def _with_provider(self, goal: Goal) -> Goal:
-        """Give a resource the default provider of its package if the program names none."""
-        if goal.provider or goal.type.startswith("pulumi:providers:"):
-            return goal
-        package = goal.type.split(":", 1)[0]
-        try:
-            return replace(goal, provider=self._default_provider(package, goal.version))
-        except ProviderCallError:
-            # Reported once, for the provider itself; whoever needs it is skipped.
-            return replace(goal, provider=self._default_urn(package, goal.version) + "::")
-
-    def _default_urn(self, package: str, version: str) -> str:
-        name = "default" + (f"_{version.replace('.', '_')}" if version else "")
-        return make_urn(self._session.run.stack, "", f"pulumi:providers:{package}", name)
-
-    def _default_provider(self, package: str, version: str) -> str:
-        urn = self._default_urn(package, version)
-        with self._lock:
-            if urn not in self._registered:
-                self._registered.add(urn)
-                inputs: dict[str, Any] = {"version": version} if version else {}
-                prefix = f"{package}:"
-                for config, secret in (
-                    (self._session.run.config, False),
-                    (self._session.run.secret_config, True),
-                ):
-                    for key, value in config.items():
-                        if key.startswith(prefix):
-                            inputs[key.removeprefix(prefix)] = Secret(value) if secret else value
-                goal = Goal(urn, f"pulumi:providers:{package}", urn.rsplit("::", 1)[-1], True, inputs)
-                try:
-                    step_provider(self._session, goal)
-                except ProviderCallError as error:
-                    state = new_state(goal, goal.inputs)
-                    self._session.report.fail(state, error.code, error.message)
-                    self._failed[urn] = state.name
-                    raise
-            if urn in self._failed:
-                raise ProviderCallError("ProviderFailed", f"the provider {self._failed[urn]} failed")
-            state_now = self._session.snapshot.current(urn)
-            assert state_now is not None
-            return provider_reference(state_now)
-
     def _failed_reference(self, goal: Goal) -> str | None:
         with self._lock:
             failed = next((self._failed[urn] for urn in sorted(goal.references) if urn in self._failed), None)
+        failed = failed or self._defaults.failed(goal)
         return failed and f"it depends on {failed}, which failed"
 
     def _skip(self, state: ResourceState, cause: str) -> resource_pb2.RegisterResourceResponse:
@@ -306,28 +301,6 @@ class LocalMonitor:
         session.needs_passphrase |= any(isinstance(v, SealedSecret) for v in leaves(state.outputs))
         return dict(transform(state.outputs, lambda v: UNKNOWN_VALUE if isinstance(v, SealedSecret) else v))
 
-    def _read(self, state: ResourceState) -> None:
-        session = self._session
-        old = session.snapshot.old(state.urn)
-        if session.preview:
-            if old is not None and old.external and old.id == state.id:
-                state.outputs = old.outputs
-            else:
-                state.outputs = {} if contains_unknown(state.inputs) else plain(state.inputs)
-            session.snapshot.record(state, old if old is None or old.external else None)
-            session.report.change(state, "read")
-            return
-        with session.slot():
-            found = read(session.providers.get(state.provider), state)
-        if found is None:
-            raise ProviderCallError("NotFound", f"{state.id} does not exist")
-        state.id, state.outputs, state.inputs = found.id, found.outputs, found.inputs
-        if old is not None:
-            state.outputs = session.secrets.reuse(state.outputs, old.outputs)
-        state.outputs = mark_secret(state.outputs, state.additional_secret_outputs)
-        session.snapshot.record(state, old if old is None or old.external else None)
-        session.report.change(state, "read")
-
 
 class _Aborting:
     """Notes an engine error on its way to the SDK, which would only pass on its text."""
@@ -342,40 +315,3 @@ class _Aborting:
         if isinstance(error, EngineError):
             self._session.report.abort(error)
             self._session.stopping.set()
-
-
-_SEVERITIES: dict[int, Severity] = {
-    engine_pb2.LogSeverity.INFO: "info",
-    engine_pb2.LogSeverity.WARNING: "warning",
-    engine_pb2.LogSeverity.ERROR: "error",
-}
-
-
-class LocalEngineService:
-    """The engine service that the SDK logs to."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._root = ""
-
-    def Log(self, request: engine_pb2.LogRequest) -> Empty:  # noqa: N802
-        """Pass on what the program says; what the SDK says to its developers is dropped."""
-        if severity := _SEVERITIES.get(request.severity):
-            state = self._session.snapshot.current(request.urn) if request.urn else None
-            self._session.report.event("diagnostic", state, None, request.message, severity)
-        return Empty()
-
-    def GetRootResource(self, request: Any) -> engine_pb2.GetRootResourceResponse:  # noqa: N802
-        """The URN of the stack."""
-        return engine_pb2.GetRootResourceResponse(urn=self._root)
-
-    def SetRootResource(self, request: Any) -> engine_pb2.SetRootResourceResponse:  # noqa: N802
-        """Note the URN of the stack."""
-        self._root = request.urn
-        return engine_pb2.SetRootResourceResponse()
-
-    def RequirePulumiVersion(self, request: Any) -> Any:  # noqa: N802
-        """Not covered: there is no CLI here whose version could be asked for."""
-        error = UnsupportedByLocalEngine("require_pulumi_version")
-        self._session.report.abort(error)
-        raise error

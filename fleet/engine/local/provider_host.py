@@ -28,6 +28,9 @@ the process that runs the engine.
 ERROR_CODE_METADATA = "fleet-error-code"
 """Trailing metadata in which a provider may send its own error code, such as ARM's `QuotaExceeded`."""
 
+NOT_CONNECTED = "NotConnected"
+"""The error code of a provider that was started without a connection: it can plan, and not look."""
+
 
 @runtime_checkable
 class PredictsIds(Protocol):

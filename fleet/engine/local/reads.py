@@ -43,8 +43,14 @@ def read(client: ProviderClient, state: ResourceState) -> ResourceState | None:
 
 
 def refresh_states(session: Session) -> None:
-    """Bring every resource of the state to what exists; what is gone leaves the state."""
-    states = [s for s in session.snapshot.untouched() if s.custom and not s.is_provider and not s.delete]
+    """Bring every resource of the state to what exists; what is gone leaves the state.
+
+    Raises `EngineError` for a target that the state does not have.
+    """
+    known = session.snapshot.untouched()
+    states = [s for s in known if session.targets.covers(s)]
+    session.targets.require_met(state.urn for state in known)
+    states = [s for s in states if s.custom and not s.is_provider and not s.delete]
     with ThreadPoolExecutor(max_workers=session.run.parallel, thread_name_prefix="refresh") as pool:
         list(pool.map(lambda state: _refresh_one(session, state), states))
     session.snapshot.save()

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fleet.engine.local.checkpoint import ResourceState
+from fleet.engine.local.lineage import Lineage
 from fleet.engine.local.provider_host import ProviderCallError, ProviderClient, ProviderFactory, StoppedError
 from fleet.engine.local.secrets import StackSecrets
 from fleet.engine.local.snapshot import Snapshot
+from fleet.engine.local.targets import Targets
 from fleet.engine.local.values import UNKNOWN_WIRE, mask, reveal, transform
 from fleet.ports.engine import (
     EngineError,
@@ -61,13 +63,15 @@ class Report:
         changes: tuple[PropertyChange, ...] = (),
         replace_keys: tuple[str, ...] = (),
         ignored: tuple[str, ...] = (),
+        *,
+        unread: bool = False,
     ) -> None:
         """Record what was, or would be, done to a resource. Default providers are nobody's concern."""
         with self._lock:
             if state.is_provider and state.name.startswith("default"):
                 return
             self.changes[state.urn] = ResourceChange(
-                state.urn, state.type, state.name, op, changes, replace_keys, ignored
+                state.urn, state.type, state.name, op, changes, replace_keys, ignored, unread
             )
         self.event("finished", state, op)
 
@@ -108,7 +112,10 @@ class Report:
 
 
 class ProviderRegistry:
-    """The providers of one run, by the URN of their provider resource."""
+    """The providers of one run, by the reference (`urn::id`) that resources name them by.
+
+    A provider that was replaced, so with another id, goes on serving what it made until that is gone.
+    """
 
     def __init__(self, factory: ProviderFactory, secrets: StackSecrets, snapshot: Snapshot) -> None:
         self._factory = factory
@@ -122,23 +129,28 @@ class ProviderRegistry:
         package = provider_type.rsplit(":", 1)[-1]
         return ProviderClient(package, self._factory(package))
 
-    def configure(self, urn: str, client: ProviderClient, inputs: dict[str, Any]) -> None:
-        """Configure a provider and make it the one for `urn`. Raises `ProviderCallError`."""
-        opened = self._secrets.open_all(inputs)
-        client.configure(opened, urn=urn)
+    def configure(self, state: ResourceState, client: ProviderClient) -> None:
+        """Configure a provider and make it the one for its reference. Raises `ProviderCallError`."""
+        opened = self._secrets.open_all(state.inputs)
+        client.configure(opened, urn=state.urn)
         with self._lock:
-            self._clients[urn] = client
+            self._clients[provider_reference(state)] = client
 
     def get(self, reference: str) -> ProviderClient:
-        """The provider for a reference `urn::id`; one that only the state knows is started from there."""
-        urn = reference.rsplit("::", 1)[0]
+        """The provider for a reference; one that only the state knows is started from there."""
+        reference = self._snapshot.renamed(reference)
         with self._lock:
-            if urn not in self._clients:
-                state = next((r for r in self._snapshot.resources() if r.urn == urn), None)
+            if reference not in self._clients:
+                named = (r for r in self._snapshot.resources() if r.is_provider)
+                state = next(
+                    (r for r in named if self._snapshot.renamed(provider_reference(r)) == reference), None
+                )
                 if state is None:
-                    raise ProviderCallError("ProviderMissing", f"the state has no provider {urn}")
-                self.configure(urn, self.make(state.type), state.inputs)
-            return self._clients[urn]
+                    raise ProviderCallError("ProviderMissing", f"the state has no provider {reference}")
+                client = self.make(state.type)
+                self.configure(state, client)
+                self._clients[reference] = client
+            return self._clients[reference]
 
 
 @dataclass
@@ -151,11 +163,15 @@ class Session:
     secrets: StackSecrets
     providers: ProviderRegistry
     report: Report
+    lineage: Lineage
+    targets: Targets
     slots: threading.BoundedSemaphore
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the program broke off or was interrupted: what is in flight ends, nothing is begun."""
     replaced: set[str] = field(default_factory=set)
     """URNs deleted in this run to make way for their replacement."""
+    deleted_with: dict[str, list[ResourceState]] = field(default_factory=dict)
+    """By the URN that takes them along: what is not deleted by a call of its own."""
     needs_passphrase: bool = False
     """Whether a preview met a secret that an update would have to write."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet.engine.local.checkpoint import Deployment
+from fleet.engine.local.integrity import flaw
 from fleet.engine.local.secrets import StackSecrets
 from fleet.ports.engine import StackRef, StateLocked, StateUnreadable
 
@@ -60,7 +61,13 @@ class StateStore:
         except ValueError as error:
             raise StateUnreadable(str(path), str(error)) from error
         _refuse_foreign(path, stack, deployment)
+        if (wrong := flaw(deployment.resources)) is not None:
+            raise StateUnreadable(str(path), wrong)
         return deployment
+
+    def stacks(self) -> frozenset[StackRef]:
+        """The stacks that have a state here, emptied ones included."""
+        return frozenset(StackRef(path.parent.name, path.stem) for path in self.directory.glob("*/*.json"))
 
     def save(
         self, stack: StackRef, deployment: Deployment, secrets: StackSecrets, *, backup: bool = True
