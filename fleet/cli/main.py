@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from fleet.cli import exits
+from fleet.cli.fault_app import fault_app
 
 app = typer.Typer(
     name="fleet",
@@ -28,6 +29,7 @@ app.add_typer(import_app, name="import")
 app.add_typer(ci_app, name="ci")
 app.add_typer(rollout_app, name="rollout")
 app.add_typer(sandbox_app, name="sandbox")
+sandbox_app.add_typer(fault_app, name="fault")
 
 InventoryOption = Annotated[
     Path, typer.Option("--inventory", "-i", envvar="FLEET_INVENTORY", help="Folder that holds fleet.yaml.")
@@ -259,6 +261,12 @@ def plan(
         Path | None,
         typer.Option("--base", help="Compare with this earlier revision's folder, not with recorded state."),
     ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Keep the plan for fleet rollout start --plan; - prints it.")
+    ] = None,
+    cache: Annotated[
+        bool, typer.Option("--cache/--no-cache", help="Plan only the sites of which something changed.")
+    ] = True,
 ) -> None:
     """Show what would change at every site, without touching any.
 
@@ -267,7 +275,10 @@ def plan(
     """
     from fleet.cli.plan_command import run_plan
 
-    raise typer.Exit(run_plan(inventory, workspace, sites or [], jobs, output, detailed_exitcode, base))
+    code = run_plan(
+        inventory, workspace, sites or [], jobs, output, detailed_exitcode, base, out, cached=cache
+    )  # fmt: skip
+    raise typer.Exit(code)
 
 
 @ci_app.command("init")
@@ -336,6 +347,31 @@ def refresh(
     raise typer.Exit(run_refresh(inventory, workspace, engine, site))
 
 
+@app.command()
+def adopt(
+    site: str,
+    inventory: InventoryOption = HERE,
+    workspace: WorkspaceOption = WORKSPACE,
+    engine: EngineOption = "pulumi",
+    output: OutputOption = "table",
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Take the site over; without it, it is only shown.")
+    ] = False,
+    accept_differences: Annotated[
+        bool, typer.Option("--accept-differences", help="Also what the next run would change.")
+    ] = False,
+) -> None:
+    """Take over a site that exists in Azure, and prove it by an empty plan. Azure is never changed.
+
+    It shows what would be taken over as it is, what differs from the inventory, what is not there and what is
+    nobody's; exit 10 where a plan would not be empty. docs/adopt.md.
+    """
+    from fleet.cli.adopt_command import run_adopt
+
+    code = run_adopt(inventory, workspace, engine, site, output, yes=yes, accept=accept_differences)
+    raise typer.Exit(code)
+
+
 @rollout_app.command("start")
 def rollout_start(
     inventory: InventoryOption = HERE,
@@ -346,11 +382,15 @@ def rollout_start(
         str, typer.Option(help="Sites at once in a ring: a number or a percentage.")
     ] = "2",
     max_failures: Annotated[int, typer.Option(min=0, help="Failed sites that do not stop the rollout.")] = 0,
+    plan: Annotated[
+        Path | None,
+        typer.Option("--plan", help="Roll out what fleet plan --out kept, if nothing changed since."),
+    ] = None,
 ) -> None:
     """Start a rollout: one canary first, then ring after ring, each behind a health gate."""
     from fleet.cli.rollout_commands import run_start
 
-    raise typer.Exit(run_start(inventory, workspace, engine, yes, max_concurrency, max_failures))
+    raise typer.Exit(run_start(inventory, workspace, engine, yes, max_concurrency, max_failures, plan))
 
 
 @rollout_app.command("resume")
@@ -415,11 +455,14 @@ def sandbox_start(
     clock_factor: Annotated[
         float, typer.Option(min=0, help="Length of Azure's long operations: 1 as in life, 0 at once.")
     ] = 0.00002,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="With Azure's request limits, quotas, provider registration.")
+    ] = False,
 ) -> None:
     """Run the stand-in for Azure Resource Manager until Ctrl-C; other commands find it by themselves."""
     from fleet.cli.sandbox_commands import run_sandbox
 
-    raise typer.Exit(run_sandbox(inventory, workspace, record, clock_factor))
+    raise typer.Exit(run_sandbox(inventory, workspace, record, clock_factor, strict=strict))
 
 
 @app.command()

@@ -168,7 +168,12 @@ class Parts:
 
 
 def program_of(folder: Path, spec: SiteSpec, phase: Phase, url: str, digest: str) -> Callable[[], None]:
-    """The site's Pulumi program. Raises `FleetError` (STK001) when the registry's CA file can't be used."""
+    """The site's Pulumi program.
+
+    Raises `FleetError` when the registry's CA file (STK001) or the file of what was adopted (ADP003) can't be
+    used.
+    """
+    from fleet_stacks.adoption import read_adopted
     from fleet_stacks.errors import StackError
     from fleet_stacks.program import FluxContent, SiteProgram
     from fleet_stacks.registry_ca import read_ca
@@ -177,7 +182,11 @@ def program_of(folder: Path, spec: SiteSpec, phase: Phase, url: str, digest: str
         content = FluxContent(url, digest, read_ca(folder, spec))
     except StackError as error:
         raise FleetError("STK001", str(error), "name a PEM file of certificates beside fleet.yaml") from error
-    program: Callable[[], None] = SiteProgram(spec, phase, content)
+    try:
+        adopted = read_adopted(folder, spec.name)
+    except StackError as error:
+        raise FleetError("ADP003", str(error), "take it from git again, or run fleet adopt again") from error
+    program: Callable[[], None] = SiteProgram(spec, phase, content, adopted)
     return program
 
 
