@@ -1,14 +1,12 @@
 """`fleet plan`."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any
 
 import typer
 from rich.table import Table
@@ -17,37 +15,21 @@ from rich.text import Text
 from fleet.adapters.inventory_files import read_inventory
 from fleet.adapters.rules import rules_for
 from fleet.app.compare import Pair, Revisions, compare_site, differs
-from fleet.app.rollout import prepare_worker
 from fleet.app.validate import validate
 from fleet.cli import exits
 from fleet.cli.console import out, say
 from fleet.cli.inventory_commands import choose, find_site, valid_inventory
 from fleet.cli.plan_markdown import Heading, errors_markdown, plan_markdown
-from fleet.cli.wiring import Parts, Workspace, plan_site
+from fleet.cli.plan_out import check_out, write_plan
+from fleet.cli.plan_summary import MANY, Summary, summarise, summary_json, summary_view
+from fleet.cli.plan_workers import INLINE, each, plan_fleet
+from fleet.cli.wiring import Parts, Workspace
 from fleet.diagnostics.diagnostic import FleetError, has_errors
 from fleet.inventory.inventory import Inventory, Site
-from fleet.model.site import SiteSpec
 from fleet.plan.comparison import SiteComparison
 from fleet.plan.site_plan import SitePlan
 
-INLINE = 4
-"""Up to so many sites are planned in this process: starting workers would take longer."""
 OPS = ("create", "update", "replace", "delete", "retain")
-Given = TypeVar("Given")
-Result = TypeVar("Result")
-
-
-def plan_sites(parts: Parts, specs: Sequence[SiteSpec], jobs: int) -> Iterator[SitePlan]:
-    """The plans, in the order of the sites, as they are ready."""
-    yield from _each(partial(plan_site, parts), specs, jobs)
-
-
-def _each(function: Callable[[Given], Result], given: Sequence[Given], jobs: int) -> Iterator[Result]:
-    if jobs == 1 or len(given) <= INLINE:
-        yield from map(function, given)
-        return
-    with ProcessPoolExecutor(min(jobs, len(given)), get_context("spawn"), prepare_worker) as pool:
-        yield from pool.map(function, given, chunksize=max(1, min(16, len(given) // (jobs * 4))))
 
 
 def run_plan(
@@ -58,9 +40,19 @@ def run_plan(
     output: str,
     detailed: bool,
     base: Path | None = None,
+    out_file: Path | None = None,
+    *,
+    cached: bool = True,
 ) -> int:
-    """Exit code of `fleet plan`. With `base`, sites are compared with what that inventory declares."""
+    """Exit code of `fleet plan`. With `base`, sites are compared with what that inventory declares.
+
+    `out_file` is where the plan is kept for `fleet rollout start --plan`; `-` is standard output, instead of
+    what else would be there. `cached` allows answers that an earlier run worked out from the same input.
+    Raises `FleetError`.
+    """
     choose(output, "table", "json", "markdown")
+    if out_file is not None:
+        check_out(out_file, output, base)
     try:
         inventory = valid_inventory(folder)
     except FleetError as error:
@@ -72,26 +64,48 @@ def run_plan(
     if base is not None:
         return _compare(folder, base, inventory, sites, jobs, output, detailed, everything=not names)
     parts = Parts(Workspace(workspace), folder, "local")
-    plans = list(plan_sites(parts, [site.spec for site in sites], jobs))
+    specs = [site.spec for site in sites]
+    # A few sites are planned in less time than a person notices, and leave no file behind.
+    planned = list(plan_fleet(parts, specs, jobs, cached=cached and len(specs) > INLINE))
+    plans = [one.plan for one in planned]
     stacks = set(parts.workspace.stacks())
     orphans = [] if names else sorted(stacks - {site.name for site in inventory.sites})
+    if out_file is not None:
+        write_plan(out_file, inventory, planned, complete=not names)
+    if out_file == Path("-"):
+        return _exit_code(plans, detailed)
+    summary = summarise([_recorded(plan) for plan in plans], specs) if len(plans) > MANY else None
     if output == "json":
-        out().print_json(json.dumps({"version": 1, "sites": [plan_json(plan) for plan in plans]}))
+        document: dict[str, Any] = {"version": 1, "sites": [plan_json(plan) for plan in plans]}
+        if summary is not None:
+            document["summary"] = summary_json(summary)
+        out().print_json(json.dumps(document))
     elif output == "markdown":
-        different = [SiteComparison("changed", plan) for plan in plans if plan.changed or plan.error]
+        different = [_recorded(plan) for plan in plans if plan.changed or plan.error]
         heading = Heading(recorded=len(stacks), removed=tuple(orphans))
-        _echo(plan_markdown(different, len(plans), heading))
+        _echo(plan_markdown(different, len(plans), heading, summary=summary))
     else:
-        out().print(plan_table(plans))
+        out().print(plan_table(plans) if summary is None else summary_view(summary))
         for plan in plans if names else ():
             out().print(changes_table(plan))
         for plan in plans:
             say_what_is_odd(plan)
         for orphan in orphans:
             say(f"{orphan} is recorded here and not in the inventory: fleet destroy {orphan}", "warning")
-        changed = sum(plan.changed for plan in plans)
+        failed = sum(plan.error is not None for plan in plans)
+        changed = sum(plan.changed for plan in plans if plan.error is None)
         say(f"{changed} of {len(plans)} sites would change; nothing was touched")
+        if remembered := sum(one.remembered for one in planned):
+            say(f"{remembered} plans are of an earlier run with the same input", "dim")
+        if failed:
+            say(f"{failed} sites could not be planned", "error")
+        elif out_file is not None:
+            say(f"fleet rollout start --plan {out_file} rolls out this, and refuses when something changed")
     return _exit_code(plans, detailed)
+
+
+def _recorded(plan: SitePlan) -> SiteComparison:
+    return SiteComparison("changed", plan)
 
 
 def _exit_code(plans: Sequence[SitePlan], detailed: bool) -> int:
@@ -137,8 +151,9 @@ def _compare(
         revisions = Revisions(before.applier(), after.applier())
         pairs = [(known.get(site.name), site.spec) for site in sites]
         different = [pair for pair in pairs if differs(revisions, pair)]
-        compared = list(_each(partial(compare_one, before, after), different, jobs))
+        compared = list(each(partial(compare_one, before, after), different, jobs))
     removed = sorted(known.keys() - {site.name for site in inventory.sites}) if everything else []
+    summary = _compared_summary(compared, sites) if len(compared) > MANY else None
     plans = [comparison.plan for comparison in compared]
     if output == "json":
         document = {
@@ -147,13 +162,13 @@ def _compare(
             "notes": notes,
             "sites": [comparison_json(comparison) for comparison in compared],
             "removed": removed,
-        }
+        } | ({} if summary is None else {"summary": summary_json(summary)})
         out().print_json(json.dumps(document))
     elif output == "markdown":
         heading = Heading(base.as_posix(), removed=tuple(removed), notes=tuple(notes))
-        _echo(plan_markdown(compared, len(sites), heading))
+        _echo(plan_markdown(compared, len(sites), heading, summary=summary))
     else:
-        out().print(plan_table(plans))
+        out().print(plan_table(plans) if summary is None else summary_view(summary))
         for plan in plans if not everything else ():
             out().print(changes_table(plan))
         for plan in plans:
@@ -165,6 +180,14 @@ def _compare(
         say(f"{len(compared)} of {len(sites)} sites differ from {base}; nothing was touched")
     code = _exit_code(plans, detailed)
     return exits.CHANGES if detailed and code == exits.OK and compared else code
+
+
+def _compared_summary(compared: Sequence[SiteComparison], sites: Sequence[Site]) -> Summary:
+    """Of all sites: those that do not differ count when it is asked what most of a ring do."""
+    different = {comparison.plan.site: comparison for comparison in compared}
+    alike = (SitePlan(site.name, site.spec.ring, site.spec.digest, "") for site in sites)
+    every = [different.get(plan.site) or SiteComparison("same", plan) for plan in alike]
+    return summarise(every, [site.spec for site in sites])
 
 
 def comparison_json(comparison: SiteComparison) -> dict[str, Any]:

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from fleet.cli.plan_summary import Summary, line_text, odd_line
 from fleet.diagnostics.diagnostic import Diagnostic
 from fleet.diagnostics.text import visible
 from fleet.plan.comparison import FieldChange, SiteComparison
+from fleet.plan.grouping import grouped
 from fleet.plan.site_plan import PlannedChange, SitePlan
 
 LIMIT = 60_000
@@ -27,6 +29,8 @@ MAX_VALUE = 120
 """Characters of one value or path."""
 MAX_NAMES = 20
 """Sites named in one entry."""
+MAX_ODD = 20
+"""Groups of sites that differ from their ring."""
 
 OPS = {
     "create": "create",
@@ -51,10 +55,15 @@ class Heading:
 
 
 def plan_markdown(
-    comparisons: Sequence[SiteComparison], sites: int, heading: Heading, limit: int = LIMIT
+    comparisons: Sequence[SiteComparison],
+    sites: int,
+    heading: Heading,
+    limit: int = LIMIT,
+    summary: Summary | None = None,
 ) -> str:
     """The plan of `sites` sites, of which `comparisons` has those that differ or failed. Never over `limit`
-    characters (at least 2,000): what did not fit is counted at the end.
+    characters (at least 2,000): what did not fit is counted at the end. With a `summary` of the same sites it
+    says who differs from its ring.
     """
     failed = [c.plan for c in comparisons if c.plan.error]
     changed = [c for c in comparisons if not c.plan.error]
@@ -83,8 +92,10 @@ def plan_markdown(
         lines = (f"- {code(plan.site)}: {code(plan.error or '')}" for plan in failed)
         what = f"**{_count(len(failed), 'site')} could not be planned:**"
         blocks.append(f"{what}\n\n{_list(lines, len(failed))}\n")
-    groups = _grouped(changed)
-    entries = (_entry(names, comparison) for names, comparison in groups)
+    if summary is not None:
+        blocks += _differing(summary)
+    groups = summary.groups if summary is not None else grouped(changed)
+    entries = (_entry(group.sites, group.first) for group in groups)
     return _fitted(blocks, entries, len(groups), limit)
 
 
@@ -146,24 +157,29 @@ def _overview(changed: Sequence[SiteComparison]) -> str:
     return "| change | what | sites |\n|---|---|---|\n" + "\n".join(rows) + f"\n\nBy ring: {where}{also}.\n"
 
 
-def _grouped(changed: Sequence[SiteComparison]) -> list[tuple[list[str], SiteComparison]]:
-    """Sites in which the same changes, the largest group first; then in the order of the rollout."""
-    groups: dict[object, tuple[list[str], SiteComparison]] = {}
-    for comparison in changed:
-        plan = comparison.plan
-        changes = tuple((c.op, c.type, _general(c.name, plan.site), c.paths) for c in plan.changes)
-        files = tuple(
-            tuple(_general(path, plan.site) for path in paths)
-            for paths in (plan.files.added, plan.files.changed, plan.files.removed)
+def _differing(summary: Summary) -> Iterator[str]:
+    """Who does not change, or is not set up, as most of its ring."""
+    lines = []
+    for d in summary.deviations:
+        unlike = [("also", line) for line in sorted(d.more)] + [("not", line) for line in sorted(d.less)]
+        what = "; ".join(
+            f"{word} {OPS.get(line[0], line[0])} {code(line_text(line))}" for word, line in unlike[:4]
         )
-        fields = tuple((f.path, _json(f.before), _json(f.after)) for f in comparison.fields)
-        key = (comparison.standing, changes, files, fields, plan.pending, plan.ignored)
-        groups.setdefault(key, ([], comparison))[0].append(plan.site)
-    return sorted(groups.values(), key=lambda group: -len(group[0]))
-
-
-def _general(text: str, site: str) -> str:
-    return text.replace(site, "SITE")
+        more = f"; and {len(unlike) - 4} more" if len(unlike) > 4 else ""
+        alike = f"{d.of} of {summary.ring_sizes[d.ring]} change alike"
+        lines.append(f"- {_names(d.sites)} ({code(d.ring)}, {alike}): {what}{more}")
+    if lines:
+        what = "**Sites that do not change as most of their ring does**"
+        yield f"{what}\n\n{_list(lines, len(lines), MAX_ODD)}\n"
+    lines = []
+    for odd in summary.odd:
+        fields = "; ".join(code(odd_line(field)) for field in odd.fields[:4])
+        more = f"; and {len(odd.fields) - 4} more" if len(odd.fields) > 4 else ""
+        who = code(odd.ring) + (f", {code(odd.profile)}" if odd.profile else "")
+        lines.append(f"- {_names(odd.sites)} ({who}): {fields}{more}")
+    if lines:
+        what = "**Sites with other settings than most of their ring and profile**"
+        yield f"{what}\n\n{_list(lines, len(lines), MAX_ODD)}\n"
 
 
 def _entry(names: Sequence[str], comparison: SiteComparison) -> str:
@@ -213,9 +229,9 @@ def _plain_lines(texts: Iterable[str]) -> Iterator[str]:
     return (f"- {code(text)}" for text in texts)
 
 
-def _list(lines: Iterable[str], total: int) -> str:
-    more = [f"- … and {total - MAX_LINES} more"] if total > MAX_LINES else []
-    return "\n".join([*islice(lines, MAX_LINES), *more])
+def _list(lines: Iterable[str], total: int, limit: int = MAX_LINES) -> str:
+    more = [f"- … and {total - limit} more"] if total > limit else []
+    return "\n".join([*islice(lines, limit), *more])
 
 
 def _names(names: Sequence[str]) -> str:

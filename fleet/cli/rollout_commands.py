@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -31,7 +31,9 @@ from fleet.app.rollout import (
 from fleet.app.site import site_content
 from fleet.cli import exits
 from fleet.cli.console import confirm, err, out, say
+from fleet.cli.failures import report_sites
 from fleet.cli.inventory_commands import choose, valid_inventory
+from fleet.cli.plan_out import read_plan, refuse_other_steps, refuse_stale
 from fleet.cli.wiring import Parts, PlanFolderHealth, PlanFolderSteps, Workspace, save_specs, saved_inventory
 from fleet.diagnostics.diagnostic import FleetError
 from fleet.inventory.inventory import Inventory
@@ -57,9 +59,13 @@ STATE_STYLES = {
 
 
 def rollout_spec(
-    inventory: Inventory, max_concurrency: str, max_failures: int, probe_seconds: float
+    inventory: Inventory,
+    max_concurrency: str,
+    max_failures: int,
+    probe_seconds: float,
+    only: Collection[str] | None = None,
 ) -> RolloutSpec:
-    """The rollout of the whole fleet, in the order of its rings.
+    """The rollout of the whole fleet, or of the sites in `only`, in the order of its rings.
 
     Raises `SpecError` for a concurrency that is neither a number nor a percentage.
     """
@@ -70,10 +76,12 @@ def rollout_spec(
                 tuple(
                     site_steps(site.spec, site_content(site.spec).artifact)
                     for site in inventory.sites_of(ring.name)
+                    if only is None or site.name in only
                 ),
                 soak_seconds=ring.soak_minutes * 60,
             )
             for ring in inventory.rings
+            if only is None or any(site.name in only for site in inventory.sites_of(ring.name))
         ),
         max_concurrency=int(max_concurrency) if max_concurrency.isdecimal() else max_concurrency,
         max_failures=max_failures,
@@ -215,27 +223,54 @@ def finish(result: RunResult) -> int:
     return exits.GATE if result.state is RunState.ABORTED else exits.WAITING
 
 
+def explain_failures(parts: Parts, result: RunResult) -> None:
+    """Say of each site that failed what to do about it."""
+    if result.failed:
+        report_sites(parts.folder, read_view(parts.workspace), result.failed)
+
+
 def workers_of(sites: int) -> int:
     """Worker processes for so many sites: they wait for Azure more than they compute."""
     return max(1, min(sites, 2 * (os.cpu_count() or 1)))
 
 
 def run_start(
-    folder: Path, workspace: Path, engine: str, yes: bool, max_concurrency: str, max_failures: int
+    folder: Path,
+    workspace: Path,
+    engine: str,
+    yes: bool,
+    max_concurrency: str,
+    max_failures: int,
+    plan_file: Path | None = None,
 ) -> int:
-    """Exit code of `fleet rollout start`."""
+    """Exit code of `fleet rollout start`.
+
+    With `plan_file` (from `fleet plan --out`) it rolls out that plan's sites and refuses, before anything is
+    touched, when something that the plan was made from is no longer the same.
+    """
+    plan = None if plan_file is None else read_plan(plan_file)
     inventory = valid_inventory(folder)
     refuse_what_is_not_kept(inventory)
     parts = Parts(Workspace(workspace), folder.resolve(), engine)
     parts.require_rollout_target()
     probe_seconds = 1.0 if engine == "local" else 30.0
-    spec = rollout_spec(inventory, max_concurrency, max_failures, probe_seconds)
-    if not confirm(f"roll out to {len(inventory.sites)} sites in {len(inventory.rings)} rings?", yes=yes):
+    only = None if plan is None else frozenset(site.site for site in plan.sites)
+    if plan is not None:
+        refuse_stale(plan, parts, inventory)
+    spec = rollout_spec(inventory, max_concurrency, max_failures, probe_seconds, only)
+    if plan is not None:
+        refuse_other_steps(plan, spec)
+    if not confirm(f"roll out to {len(spec.by_site)} sites in {len(spec.rings)} rings?", yes=yes):
         return exits.USAGE
+    if plan is not None and not yes:  # whoever was asked may have taken their time
+        refuse_stale(plan, parts, inventory)
     parts.workspace.prepare()
     plan_folder = parts.workspace.plan_folder(spec.digest)
-    save_specs(plan_folder, [site.spec for site in inventory.sites], parts.folder)
-    return finish(drive(parts, plan_folder, start=spec, workers=workers_of(len(inventory.sites))))
+    specs = [site.spec for site in inventory.sites if site.name in spec.by_site]
+    save_specs(plan_folder, specs, parts.folder)
+    result = drive(parts, plan_folder, start=spec, workers=workers_of(len(specs)))
+    explain_failures(parts, result)
+    return finish(result)
 
 
 def run_resume(folder: Path, workspace: Path, engine: str) -> int:
@@ -258,7 +293,9 @@ def run_resume(folder: Path, workspace: Path, engine: str) -> int:
         )
     parts = Parts(parts.workspace, saved_inventory(plan_folder), engine)
     sites = sum(1 for _ in plan_folder.glob("*.json"))
-    return finish(drive(parts, plan_folder, start=None, workers=workers_of(sites)))
+    result = drive(parts, plan_folder, start=None, workers=workers_of(sites))
+    explain_failures(parts, result)
+    return finish(result)
 
 
 def run_intent(workspace: Path, kind: str, reason: str) -> int:
