@@ -8,6 +8,7 @@ A schema sees one file; what holds between files is left to `fleet validate`.
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -29,8 +30,12 @@ _SITE = r"\$\{site\}"  # a name yet to be made of it is not looked at
 _SHARED_LAYER = "Fields of a site; what they leave out may stand in another layer."
 
 
+@cache
 def schema(kind: Kind) -> Schema:
-    """The schema of `fleet.yaml` or of a file in `sites/`; its keys are in the order of the model."""
+    """The schema of `fleet.yaml` or of a file in `sites/`; its keys are in the order of the model.
+
+    Made once, for it takes a while: readers don't change it.
+    """
     return _fleet_schema() if kind == "fleet" else _site_schema()
 
 
