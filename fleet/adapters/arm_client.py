@@ -4,9 +4,7 @@ Rules followed: ARM's asynchronous operations (Azure-AsyncOperation first, then 
 `properties.provisioningState`; Retry-After is honoured) and its throttling (429 with Retry-After).
 """
 
-import json
 import random
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +16,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from fleet.adapters.arm_answers import (
+    ENDED_BADLY,
+    ENDED_WELL,
+    is_pending,
+    json_object,
+    provisioning_state,
+    retry_after,
+)
 from fleet.adapters.arm_errors import (
     ArmError,
     error_body,
@@ -38,22 +44,24 @@ A cluster's deployment takes longer: callers give their own."""
 _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 _SAFE_FOR_POST = frozenset({429, 503})  # answers that say: the action was not begun
 _BUSY = "AnotherOperationInProgress"
-_ENDED_WELL = "succeeded"
-_ENDED_BADLY = frozenset({"failed", "canceled", "cancelled"})
 _MAX_PAGES = 10_000
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How often a request is repeated, and how long between: doubling from `base` to `cap` seconds.
 
-    A Retry-After answer is honoured up to `longest_wait` seconds; a longer one ends the request.
+    A throttled request (429) that says when to come back is no attempt: it is waited for, up to
+    `longest_wait` seconds in all. A longer Retry-After ends the request. `longest_silence` is how many
+    seconds a long-running operation may go without any answer, e.g. while the network is down.
     """
 
     attempts: int = 6
     base: float = 0.5
     cap: float = 30.0
     longest_wait: float = 300.0
+    longest_silence: float = 900.0
 
 
 class ArmClient:
@@ -86,7 +94,9 @@ class ArmClient:
         self._endpoint = endpoint.rstrip("/")
         self._host, self._port = parts.hostname, parts.port or 443
         self._token = token_provider
-        self._retry = retry or RetryPolicy()
+        # What stops to answer on this machine's loopback has ended: no network comes back.
+        quiet = RetryPolicy(longest_silence=0.0) if parts.hostname in _LOOPBACK else RetryPolicy()
+        self._retry = retry or quiet
         self._sleep, self._clock, self._jitter = sleep, clock, jitter
         self._poll_floor = poll_floor
         self._http = httpx.Client(
@@ -95,7 +105,7 @@ class ArmClient:
             follow_redirects=False,
             transport=transport,
             # A proxy from the environment cannot reach this machine's loopback, where a sandbox is.
-            trust_env=parts.hostname not in ("127.0.0.1", "localhost", "::1"),
+            trust_env=parts.hostname not in _LOOPBACK,
         )
 
     def __enter__(self) -> Self:
@@ -114,7 +124,7 @@ class ArmClient:
 
     def get(self, path: str, api_version: str) -> JsonObject:
         """The resource at `path`. A missing one is an `ArmError` with status 404."""
-        return _object(self._send("GET", self._url(path), api_version))
+        return json_object(self._send("GET", self._url(path), api_version))
 
     def find(self, path: str, api_version: str) -> JsonObject | None:
         """The resource at `path`, or None where Azure says that it, or what it lives in, does not exist.
@@ -132,13 +142,13 @@ class ArmClient:
         self, path: str, api_version: str, query: Mapping[str, str] | None = None
     ) -> Iterator[JsonObject]:
         """The items of a collection, page after page as they are consumed."""
-        body = _object(self._send("GET", self._url(path), api_version, query=query))
+        body = json_object(self._send("GET", self._url(path), api_version, query=query))
         for _ in range(_MAX_PAGES):
             yield from body.get("value") or ()
             following = body.get("nextLink")
             if not following:
                 return
-            body = _object(self._send("GET", self._same_host(str(following)), None))
+            body = json_object(self._send("GET", self._same_host(str(following)), None))
         raise ArmError(0, "TooManyPages", f"the list at {path} does not end")
 
     def put(
@@ -183,7 +193,7 @@ class ArmClient:
         answer = self._begin("POST", self._url(path), api_version, body, deadline)
         with _accepted():
             result = self._wait(answer, None, api_version, deadline)
-        return _object(result) if result is not None else {}
+        return json_object(result) if result is not None else {}
 
     def _change(
         self, method: str, path: str, api_version: str, body: JsonObject, timeout: float
@@ -194,10 +204,12 @@ class ArmClient:
         with _accepted():
             last = self._wait(answer, url, api_version, deadline)
             if last is not answer or not answer.content:
-                last = self._send("GET", url, api_version)
-            if _state(last) in _ENDED_BADLY:
-                raise failure(200, _object(last), last, f"provisioningState is {_state(last)}")
-            return _object(last)
+                last = self._look(url, api_version, deadline)
+            if provisioning_state(last) in ENDED_BADLY:
+                raise failure(
+                    200, json_object(last), last, f"provisioningState is {provisioning_state(last)}"
+                )
+            return json_object(last)
 
     def _begin(
         self, method: str, url: str, api_version: str, body: JsonObject | None, deadline: float
@@ -222,29 +234,29 @@ class ArmClient:
         if status_url:
             last = self._follow_status(self._same_host(status_url), answer, deadline)
             if resource is None and location:
-                return self._send("GET", self._same_host(location), None)
+                return self._look(self._same_host(location), None, deadline)
             return last
         if location and answer.status_code in (201, 202):
             return self._follow_location(self._same_host(location), answer, deadline)
-        if resource is not None and answer.request.method != "DELETE" and _is_pending(answer):
+        if resource is not None and answer.request.method != "DELETE" and is_pending(answer):
             return self._follow_state(resource, api_version, answer, deadline)
         return answer if answer.content else None
 
     def _follow_status(self, url: str, answer: httpx.Response, deadline: float) -> httpx.Response:
         while True:
             self._pause(answer, deadline, url)
-            answer = self._send("GET", url, None)
-            body = _object(answer)
+            answer = self._look(url, None, deadline)
+            body = json_object(answer)
             status = str(body.get("status", "")).lower()
-            if status == _ENDED_WELL:
+            if status == ENDED_WELL:
                 return answer
-            if status in _ENDED_BADLY:
+            if status in ENDED_BADLY:
                 raise failure(200, body, answer, f"the operation ended as {body.get('status')}")
 
     def _follow_location(self, url: str, answer: httpx.Response, deadline: float) -> httpx.Response:
         while True:
             self._pause(answer, deadline, url)
-            answer = self._send("GET", url, None)
+            answer = self._look(url, None, deadline)
             if answer.status_code != 202:
                 return answer
             if "Location" in answer.headers:
@@ -253,10 +265,24 @@ class ArmClient:
     def _follow_state(
         self, url: str, api_version: str, answer: httpx.Response, deadline: float
     ) -> httpx.Response:
-        while _is_pending(answer):
+        while is_pending(answer):
             self._pause(answer, deadline, url)
-            answer = self._send("GET", url, api_version)
+            answer = self._look(url, api_version, deadline)
         return answer
+
+    def _look(self, url: str, api_version: str | None, deadline: float) -> httpx.Response:
+        """Ask about an operation under way. It does not depend on us: an outage is waited out."""
+        started, turn = self._clock(), 0
+        while True:
+            try:
+                return self._send("GET", url, api_version)
+            except ArmError as error:
+                now = self._clock()
+                silent = now - started >= self._retry.longest_silence
+                if not error.may_pass or silent or now >= deadline:
+                    raise
+            self._sleep(min(self._backoff(turn), deadline - now))
+            turn += 1
 
     def _pause(self, answer: httpx.Response, deadline: float, url: str) -> None:
         left = deadline - self._clock()
@@ -267,7 +293,7 @@ class ArmClient:
                 f"the operation did not end in time; it goes on in Azure, see {urlsplit(url).path}",
                 answer.headers.get("x-ms-request-id"),
             )
-        asked = _retry_after(answer)
+        asked = retry_after(answer)
         # Without a Retry-After, ARM's guidance is to poll about every ten seconds.
         wait = 10.0 if asked is None else max(asked, self._poll_floor)
         self._sleep(min(wait, left))
@@ -283,8 +309,9 @@ class ArmClient:
     ) -> httpx.Response:
         """One request, repeated while that can help; a 2xx answer or an `ArmError`."""
         parameters = {**(query or {}), **({"api-version": api_version} if api_version else {})}
-        for attempt in range(self._retry.attempts):
-            last = attempt == self._retry.attempts - 1
+        attempt, waited, in_doubt = 0, 0.0, False
+        while True:
+            last = attempt >= self._retry.attempts - 1
             try:
                 answer = self._http.request(
                     method,
@@ -296,18 +323,31 @@ class ArmClient:
                 raise ArmError(0, "InvalidPath", f"not a resource path: {error}") from None
             except httpx.HTTPError as error:
                 begun = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+                in_doubt = in_doubt or (begun and method != "GET")
                 if last or is_certificate_problem(error) or (method == "POST" and begun):
-                    raise no_answer(error, self._endpoint) from None
+                    problem = no_answer(error, self._endpoint)
+                    problem.in_doubt = in_doubt
+                    raise problem from None
                 self._sleep(self._backoff(attempt))
+                attempt += 1
                 continue
             if answer.is_success:
                 return answer
-            wait = _retry_after(answer)
+            asked = retry_after(answer)
+            if answer.status_code == 429 and asked:
+                if waited + asked > self._retry.longest_wait:
+                    also = f"gave up after waiting {waited:.0f} s in all; Azure asks for {asked:.0f} s more"
+                    raise failure(429, error_body(answer), answer, f"{method} was refused", also)
+                # From the second time on with a part of a second at random: many clients were told the same.
+                wait = asked + (self._jitter() * min(asked, 1.0) if waited else 0.0)
+                self._sleep(wait)
+                waited += wait
+                continue
             retried = _SAFE_FOR_POST if method == "POST" else _RETRIED
-            if last or answer.status_code not in retried or (wait or 0) > self._retry.longest_wait:
+            if last or answer.status_code not in retried or (asked or 0) > self._retry.longest_wait:
                 raise failure(answer.status_code, error_body(answer), answer, f"{method} was refused")
-            self._sleep(self._backoff(attempt) if wait is None else wait)
-        raise AssertionError("a request is attempted at least once")
+            self._sleep(self._backoff(attempt) if asked is None else asked)
+            attempt += 1
 
     def _backoff(self, attempt: int) -> float:
         # Half of it is random, so that many clients that failed together do not return together.
@@ -335,33 +375,3 @@ def _accepted() -> Iterator[None]:
     except ArmError as error:
         error.accepted = True
         raise
-
-
-def _retry_after(answer: httpx.Response) -> float | None:
-    """Seconds in a Retry-After header; None where there is none that we understand."""
-    value = answer.headers.get("Retry-After", "")
-    return float(value) if re.fullmatch(r"[0-9]{1,6}", value) else None
-
-
-def _object(answer: httpx.Response) -> JsonObject:
-    try:
-        body = answer.json() if answer.content else {}
-    except json.JSONDecodeError:
-        body = None
-    if not isinstance(body, dict):
-        raise ArmError(
-            answer.status_code,
-            "UnreadableAnswer",
-            f"{answer.request.url.path}: the answer is not a JSON object",
-        )
-    return body
-
-
-def _state(answer: httpx.Response) -> str:
-    properties = error_body(answer).get("properties")
-    return str(properties.get("provisioningState") or "").lower() if isinstance(properties, dict) else ""
-
-
-def _is_pending(answer: httpx.Response) -> bool:
-    state = _state(answer)
-    return bool(state) and state != _ENDED_WELL and state not in _ENDED_BADLY

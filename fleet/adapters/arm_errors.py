@@ -14,6 +14,7 @@ _HINTS: Final = {
     403: "the identity lacks a role at this scope; a new role assignment can take minutes to count",
     429: "Azure limits the rate of requests: run with less parallelism, or again later",
 }
+_TRANSIENT: Final = frozenset({408, 429, 500, 502, 503, 504})
 _GONE: Final = frozenset(
     {
         "ResourceNotFound",
@@ -33,6 +34,7 @@ class ArmError(FleetError):
     `status` is the HTTP status; 200 where an accepted operation ended in failure, 0 where no answer
     came (connection, certificate, timeout). `code` is ARM's own; `request_id` is for Microsoft support.
     `accepted` says that Azure had taken the change on before this went wrong: what was sent may count.
+    `in_doubt` says that the connection broke under a change: nobody knows whether Azure took it on.
     """
 
     def __init__(
@@ -49,11 +51,17 @@ class ArmError(FleetError):
         self.status = status
         self.request_id = request_id
         self.accepted = accepted
+        self.in_doubt = False
 
     @property
     def means_gone(self) -> bool:
         """Whether Azure said that the resource does not exist, and not that it cannot be looked for."""
         return self.status == 404 and self.code in _GONE
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same request can succeed later: no answer came, or one that says so."""
+        return self.code == "ConnectionFailed" or self.status in _TRANSIENT
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:
@@ -88,14 +96,18 @@ def error_body(answer: httpx.Response) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def failure(status: int, body: dict[str, Any], answer: httpx.Response, otherwise: str) -> ArmError:
-    """The error in an ARM body: its message, and those of its details."""
+def failure(
+    status: int, body: dict[str, Any], answer: httpx.Response, otherwise: str, also: str = ""
+) -> ArmError:
+    """The error in an ARM body: its message and those of its details, and what there is to say `also`."""
     error = body.get("error")
     error = error if isinstance(error, dict) else {}
     messages = [str(error.get("message") or otherwise)]
     for detail in error.get("details") or ():
         if isinstance(detail, dict) and detail.get("message"):
             messages.append(str(detail["message"]))
+    if also:
+        messages.append(also)
     path = answer.request.url.path
     return ArmError(
         status,

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from fleet.adapters.arm_advice import advice_about_sign_in
 from fleet.diagnostics.diagnostic import FleetError
 
 ENDPOINT = "https://management.azure.com"
@@ -77,4 +78,6 @@ class AzureCliToken:
 
 
 def _no_token(why: str) -> FleetError:
-    return FleetError("IMP004", f"the Azure CLI gave no token: {why}", "az login", _EXIT_MISSING)
+    known = advice_about_sign_in(why)
+    message = f"the Azure CLI gave no token: {f'{known.what} ({why})' if known else why}"
+    return FleetError("IMP004", message, known.do if known else "az login", _EXIT_MISSING)

@@ -6,6 +6,7 @@ from pathlib import Path
 from fleet.app.site import PROJECT, site_content
 from fleet.cli import exits
 from fleet.cli.console import confirm, out, say
+from fleet.cli.failures import report_resources, report_step
 from fleet.cli.inventory_commands import find_site, valid_inventory
 from fleet.cli.plan_command import changes_table, files_text, say_what_is_odd
 from fleet.cli.wiring import Parts, Workspace, plan_site
@@ -15,13 +16,16 @@ from fleet.plan.site_plan import SitePlan
 from fleet.ports.engine import EngineEvent, RunOptions, StackRef, StackResult, StackRun
 
 STEPS = ("publish", "validate", "deploy")
+_WIDTH = 160
+"""Characters of a failure as it happens; when the step has ended, all of it is shown and what to do."""
 
 
 def show_event(event: EngineEvent) -> None:
     """One line for what an engine did."""
     name = event.urn.rsplit("::", 1)[-1]
     if event.kind == "failed":
-        say(f"  failed   {name}: {event.message}", "error")
+        first_line, _, _ = event.message.partition("\n")
+        say(f"  failed   {name}: {first_line[:_WIDTH]}", "error")
     elif event.kind == "finished" and event.op not in ("same", "read", None):
         say(f"  {event.op:8} {name}")
     elif event.kind in ("skipped", "recovered") or (
@@ -40,12 +44,15 @@ def show_changes(plan: SitePlan) -> None:
 def run_up(folder: Path, workspace: Path, engine: str, name: str, *, yes: bool, dry_run: bool) -> int:
     """Exit code of `fleet up`."""
     inventory = valid_inventory(folder)
-    spec = find_site(inventory, name).spec
+    site = find_site(inventory, name)
+    spec = site.spec
     parts = Parts(Workspace(workspace), folder, engine)
     if not dry_run or engine != "local":  # the local engine plans without a sandbox too
         parts.require_target()
     if not dry_run:
         parts.workspace.prepare()
+    if engine == "local":
+        parts.applier().engine.resources(StackRef(PROJECT, name))  # refuses a state that is not whole
     plan = plan_site(parts, spec)
     show_changes(plan)
     say_what_is_odd(plan)
@@ -65,9 +72,7 @@ def run_up(folder: Path, workspace: Path, engine: str, name: str, *, yes: bool, 
         say(f"{step} …", "bold")
         outcome = applier.run_step(spec, step, content)
         if not outcome.ok:
-            say(f"error[{outcome.code}]: {outcome.message}", "error")
-            say("  = help: what was done is kept; mend the cause and run the same command again", "help")
-            return exits.SITES_FAILED
+            return report_step(site, outcome.code, outcome.message, outcome.detail)
         say(f"  {outcome.message}", "ok")
     if engine != "local":
         say("push the manifests, or Flux has nothing to pull:", "warning")
@@ -94,10 +99,9 @@ def _recorded(parts: Parts, name: str, *, unprotect: bool = False) -> StackRun:
 
 
 def _finish(name: str, result: StackResult, done: str) -> int:
-    for failure in result.failures:
-        say(f"error[{failure.code}]: {failure.urn.rsplit('::', 1)[-1]}: {failure.message}", "error")
     if result.error:
-        return exits.SITES_FAILED
+        failures = ((f.urn.rsplit("::", 1)[-1], f.code, f.message) for f in result.failures)
+        return report_resources(None, failures)
     counts = ", ".join(f"{count} {op}" for op, count in sorted(result.counts.items()))
     say(f"{name}: {done} ({counts or 'nothing to do'})", "ok")
     return exits.OK

@@ -325,3 +325,68 @@ def test_tls_is_verified() -> None:
         ArmClient(ENDPOINT, lambda: "t").close()
     assert isinstance(seen[0], ssl.SSLContext)
     assert seen[0].verify_mode is ssl.CERT_REQUIRED and seen[0].check_hostname
+
+
+def test_throttling_that_says_how_long_is_no_attempt() -> None:
+    told = [refused(429, "TooManyRequests", Retry_After="2")] * 9
+    arm, script, clock = client(*told, DONE, retry=RetryPolicy(attempts=2))
+    arm.put(PATH, V, {})
+    assert len(script.asked) == 10
+    assert clock.slept == [2.0, *[3.0] * 8], "a part of a second at random, from the second time on"
+
+
+def test_throttling_is_waited_for_so_long_in_all() -> None:
+    policy = RetryPolicy(longest_wait=100)
+    arm, _, clock = client(refused(429, "TooManyRequests", Retry_After="30"), retry=policy)
+    with pytest.raises(ArmError) as caught:
+        arm.put(PATH, V, {})
+    assert sum(clock.slept) <= 100 and caught.value.status == 429
+    assert "gave up after waiting 92 s in all; Azure asks for 30 s more" in str(caught.value)
+
+
+def test_throttling_that_does_not_say_how_long_is_an_attempt() -> None:
+    arm, script, _ = client(refused(429, "TooManyRequests", Retry_After="0"), retry=RetryPolicy(attempts=4))
+    with pytest.raises(ArmError):
+        arm.get(PATH, V)
+    assert len(script.asked) == 4
+
+
+BEGUN = answer(201, {}, Azure_AsyncOperation=ASYNC, Retry_After="0")
+LOST = httpx.ReadError("connection reset")
+
+
+def test_an_outage_under_a_long_operation_is_waited_out() -> None:
+    outage = [LOST, httpx.ConnectError("no route"), refused(503, "ServerBusy")] * 10
+    arm, _, _ = client(BEGUN, *outage, answer(200, {"status": "Succeeded"}), *outage, DONE)
+    assert arm.put(PATH, V, {})["id"] == PATH
+
+
+def test_an_outage_that_does_not_end_is_told_and_the_change_counts_as_taken_on() -> None:
+    arm, _, clock = client(BEGUN, LOST, retry=RetryPolicy(longest_silence=600))
+    with pytest.raises(ArmError) as caught:
+        arm.put(PATH, V, {}, timeout=36_000)
+    assert (caught.value.code, caught.value.accepted) == ("ConnectionFailed", True)
+    assert 600 <= clock.now < 800
+    arm, _, clock = client(BEGUN, LOST)
+    with pytest.raises(ArmError):
+        arm.put(PATH, V, {}, timeout=60)
+    assert clock.now < 200, "no longer than the operation may take"
+
+
+def test_an_answer_that_is_a_refusal_ends_the_waiting() -> None:
+    arm, script, _ = client(BEGUN, refused(403, "AuthorizationFailed"))
+    with pytest.raises(ArmError, match="AuthorizationFailed"):
+        arm.put(PATH, V, {})
+    assert len(script.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("step", "in_doubt"), [(LOST, True), (httpx.ConnectError("refused"), False), (refused(409, "X"), False)]
+)
+def test_a_change_is_in_doubt_where_the_connection_broke_under_it(step: Step, in_doubt: bool) -> None:
+    with pytest.raises(ArmError) as caught:
+        client(step)[0].put(PATH, V, {})
+    assert caught.value.in_doubt is in_doubt
+    with pytest.raises(ArmError) as caught:
+        client(step)[0].get(PATH, V)
+    assert not caught.value.in_doubt
