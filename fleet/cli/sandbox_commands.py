@@ -16,6 +16,7 @@ from fleet.cli.inventory_commands import valid_inventory
 from fleet.cli.wiring import Workspace
 from fleet.inventory.inventory import Inventory
 from fleet.sandbox.arm import ArmSandbox
+from fleet.sandbox.arm.limits import AS_AZURE, LENIENT
 
 
 def token_file(workspace: Workspace) -> Path:
@@ -31,10 +32,12 @@ def running_sandbox(
     clock_factor: float,
     record: Path | None = None,
     persist: bool = True,
+    strict: bool = False,
 ) -> Iterator[ArmSandbox]:
     """A sandbox that other commands of this workspace find, with every node of the fleet registered.
 
-    In life somebody registers each machine with Azure Arc on the machine itself (facts 2.1).
+    In life somebody registers each machine with Azure Arc on the machine itself (facts 2.1). `strict`: with
+    Azure's request limits and quotas, and resource providers that must be registered first.
     """
     workspace.prepare()
     workspace.sandbox.mkdir(parents=True, exist_ok=True)
@@ -49,6 +52,7 @@ def running_sandbox(
         artifact_exists=workspace.artifacts.exists,
         record=record,
         persist=persist,
+        strictness=AS_AZURE if strict else LENIENT,
     ) as sandbox:
         for site in inventory.sites:
             azure = site.spec.azure
@@ -69,14 +73,16 @@ def running_sandbox(
             workspace.connection_file.unlink(missing_ok=True)
 
 
-def run_sandbox(folder: Path, workspace: Path, record: Path | None, clock_factor: float) -> int:
+def run_sandbox(
+    folder: Path, workspace: Path, record: Path | None, clock_factor: float, *, strict: bool = False
+) -> int:
     """Exit code of `fleet sandbox start`."""
     inventory = valid_inventory(folder)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with running_sandbox(
-        Workspace(workspace), inventory, clock_factor=clock_factor, record=record
+        Workspace(workspace), inventory, clock_factor=clock_factor, record=record, strict=strict
     ) as sandbox:
         say(f"a stand-in for Azure Resource Manager listens on {sandbox.endpoint}", "ok")
         say(f"  CA     {sandbox.ca_file}")

@@ -300,8 +300,15 @@ class AzureNativeProvider(ResourceProviderServicer):
         error: ArmError,
         context: _Context,
     ) -> NoReturn:
-        """Fail a create; if the resource is there all the same, it is ours and must be kept track of."""
-        response = _found_or_none(arm, resource_id, version)
+        """Fail a create; if the resource is there all the same, it is ours and must be kept track of.
+
+        So it is where nobody can tell: nothing was there just before, and Azure has, or may have, taken on
+        what was sent. The next run puts it again; else it would find a resource that it does not know.
+        """
+        try:
+            response = arm.find(resource_id, version)
+        except ArmError:
+            response = {} if error.accepted or error.in_doubt else None
         if response is None:
             _fail_arm(context, error)
         outputs = annotate_secrets(type_.to_outputs(response, version), inputs)

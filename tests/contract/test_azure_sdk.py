@@ -143,14 +143,25 @@ def test_key_vault(sandbox: ArmSandbox) -> None:
         assert [item.name for item in client.vaults.list_by_resource_group("rg1")] == ["kv-plant1"]
         assert [item.name for item in client.vaults.list()] == ["kv-plant1"]
         client.vaults.delete("rg1", "kv-plant1")
+        deleted = client.vaults.get_deleted("kv-plant1", "eastus")
+        assert deleted.properties.vault_id.endswith("/vaults/kv-plant1")
+        location = {"location": "eastus", "properties": properties}
+        with pytest.raises(ResourceExistsError, match="deleted state"):
+            client.vaults.begin_create_or_update("rg1", "kv-plant1", location)
+        client.vaults.begin_purge_deleted("kv-plant1", "eastus").result()
+        client.vaults.begin_create_or_update("rg1", "kv-plant1", location).result()
 
 
 def test_role_assignments(sandbox: ArmSandbox) -> None:
     name, other = "11111111-0000-0000-0000-000000000000", "22222222-0000-0000-0000-000000000000"
     definitions = f"/subscriptions/{SUB}/providers/Microsoft.Authorization/roleDefinitions"
     role = f"{definitions}/865ae368-6a45-4bd1-8fbf-0d5151f56fc1"
-    grant: Any = {"properties": {"principalId": TENANT, "roleDefinitionId": role}}
+    known = {"principalId": TENANT, "principalType": "ServicePrincipal"}
+    grant: Any = {"properties": {**known, "roleDefinitionId": role}}
     with AuthorizationManagementClient(subscription_id=SUB, **options(sandbox)) as client:
+        with pytest.raises(HttpResponseError, match="PrincipalNotFound"):
+            stranger: Any = {"properties": {"principalId": TENANT, "roleDefinitionId": role}}
+            client.role_assignments.create(GROUP, name, stranger)
         made = client.role_assignments.create(GROUP, name, grant)
         assert made.scope == GROUP
         with pytest.raises(ResourceExistsError) as caught:

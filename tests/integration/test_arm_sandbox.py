@@ -5,15 +5,20 @@ import ssl
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
 from fleet.adapters.arm_client import ArmClient, ArmError, RetryPolicy
+from fleet.engine.local.engine import LocalEngine
+from fleet.engine.local.store import StateStore
+from fleet.ports.engine import StackRef, StackRun
 from fleet.sandbox.arm import ArmSandbox
-from fleet.sandbox.arm.faults import Fault
+from fleet.sandbox.arm.faults import Fault, FaultKind
 from fleet.sandbox.arm.server import SandboxStartError
+from fleet.sandbox.providers import SandboxProviders
 from fleet.sandbox.tls import ensure_server_tls
 
 SUB = "11111111-1111-1111-1111-111111111111"
@@ -253,3 +258,64 @@ def test_a_taken_port_is_named(sandbox: ArmSandbox, tmp_path: Path) -> None:
 def test_nonsense_is_refused(tmp_path: Path, wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"not a subscription|negative"):
         ArmSandbox(tmp_path, **wrong)  # type: ignore[arg-type]
+
+
+def _one_cluster() -> None:
+    import pulumi_azure_native as az
+
+    az.resources.Resource(
+        "cluster",
+        resource_provider_namespace="Microsoft.AzureStackHCI",
+        parent_resource_path="",
+        resource_type="clusters",
+        resource_name_="plant1",
+        api_version="2025-10-01",
+        resource_group_name="rg1",
+        location="eastus",
+        identity=az.resources.IdentityArgs(type="SystemAssigned"),
+        properties={},
+    )
+
+
+@pytest.mark.parametrize("kind", ["drop", "lost"])
+def test_a_network_that_is_lost_under_a_create_costs_a_rerun(
+    sandbox: ArmSandbox, tmp_path: Path, kind: FaultKind
+) -> None:
+    """Azure goes on, or never heard of it; either way the next run ends in the right state."""
+    sandbox.seed_machine(SUB, "rg1", "n1")
+    run = StackRun(StackRef("fleet", "plant1"), _one_cluster)
+    with SandboxProviders(partial(client_of, sandbox), SUB) as providers:
+        engine = LocalEngine(StateStore(tmp_path / "state"), providers, partial(str, "a passphrase"))
+        # From the change on nothing comes through: no answer to it, no look at what became of it.
+        sandbox.faults.add(Fault(kind=kind, methods=("PUT",), path="clusters/plant1"))
+        sandbox.faults.add(Fault(kind="drop", path="operationStatuses"))
+        watched = _AfterPut(sandbox)
+        with watched:
+            (failure,) = engine.up(run).failures
+        assert failure.code == "ConnectionFailed"
+        sandbox.faults.remove()
+        assert engine.up(run).failures == ()
+        assert set(engine.up(run).counts) == {"same"}
+    created = [e for e in sandbox.exchanges if e.method == "PUT" and e.status == 201 and CLUSTER in e.path]
+    assert len(created) == 1
+
+
+class _AfterPut:
+    """Drops every GET once a PUT was struck, as a cut line does; the looks before it come through."""
+
+    def __init__(self, sandbox: ArmSandbox) -> None:
+        self._faults = sandbox.faults
+        self._strike = sandbox.faults.strike
+
+    def __enter__(self) -> None:
+        def strike(
+            kinds: tuple[FaultKind, ...], method: str, path: str, resource_type: str | None
+        ) -> Fault | None:
+            if method == "GET" and "drop" in kinds and any(f.struck for f in self._faults.all()):
+                return Fault(kind="drop")
+            return self._strike(kinds, method, path, resource_type)
+
+        self._faults.strike = strike  # type: ignore[method-assign]
+
+    def __exit__(self, *_: object) -> None:
+        self._faults.strike = self._strike  # type: ignore[method-assign]

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from fleet.sandbox.arm.errors import ArmAnswerError
 from fleet.sandbox.arm.ids import split_path
 from fleet.sandbox.arm.messages import MAX_BODY, ArmRequest, ArmResponse
-from fleet.sandbox.arm.recorder import Exchange, Recorder, redacted
+from fleet.sandbox.arm.recorder import Exchange, Recorder, redacted, redacted_query
 from fleet.sandbox.arm.service import ArmService, DroppedConnection, about, type_of
 
 METHODS = ["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE"]
@@ -51,11 +51,13 @@ def build_app(service: ArmService, token: str, recorder: Recorder, clock: Callab
             body = b"" if refused else await _read(request)
         except ClientDisconnect:
             return Response(status_code=400)
-        asked = ArmRequest(request.method, path, query, body)
+        conditions = {n: request.headers[n] for n in ("if-match", "if-none-match") if n in request.headers}
+        asked = ArmRequest(request.method, path, query, body, conditions)
         try:
             given = await run_in_threadpool(service.handle, asked) if refused is None else refused
-        except DroppedConnection:
-            _record(recorder, service, clock(), asked, ArmResponse(0, "connection dropped"), request_id)
+        except DroppedConnection as dropped:
+            unseen = dropped.answer or ArmResponse(0, "connection dropped")
+            _record(recorder, service, clock(), asked, unseen, request_id, lost=True)
             return _Broken()
         _record(recorder, service, clock(), asked, given, request_id)
         return _response(given, headers)
@@ -107,6 +109,8 @@ def _record(
     asked: ArmRequest,
     given: ArmResponse,
     request_id: str,
+    *,
+    lost: bool = False,
 ) -> None:
     try:
         resource_type = type_of(split_path(asked.path)) or ""
@@ -120,5 +124,15 @@ def _record(
         sent = f"[{len(asked.body)} bytes that are not JSON]"
     answered = redacted(given.body, (*write_only, "keys[].value"))
     recorder.add(
-        Exchange(moment, asked.method, asked.path, asked.query, sent, given.status, answered, request_id)
+        Exchange(
+            time=moment,
+            method=asked.method,
+            path=asked.path,
+            query=redacted_query(asked.query),
+            request=sent,
+            status=given.status,
+            response=answered,
+            request_id=request_id,
+            lost=lost,
+        )
     )

@@ -1,10 +1,12 @@
 """Typed resources of the stand-in: get, list, put, patch, delete, and actions."""
 
+import bisect
 import copy
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from fleet.sandbox.arm import filters
+from fleet.sandbox.arm.conditions import is_unchanged, require_match, with_etag
 from fleet.sandbox.arm.errors import (
     ArmAnswerError,
     bad_request,
@@ -16,6 +18,7 @@ from fleet.sandbox.arm.errors import (
 )
 from fleet.sandbox.arm.faults import FaultBook
 from fleet.sandbox.arm.ids import Address, address_of, group_id_of, group_of, subscription_of
+from fleet.sandbox.arm.limits import LENIENT, Strictness, require_quota, require_registered
 from fleet.sandbox.arm.messages import ArmRequest, ArmResponse
 from fleet.sandbox.arm.operations import begin, behaviour_of, poll_headers, remove, resource_answer, settle
 from fleet.sandbox.arm.recorder import replace_at
@@ -23,17 +26,20 @@ from fleet.sandbox.arm.store import JsonObject, Record
 from fleet.sandbox.arm.types import ResourceType
 from fleet.sandbox.arm.world import Change, World, require_custom_location
 
-_READ_ONLY = ("id", "name", "type", "systemData", "etag", "apiVersion")
+_READ_ONLY = ("id", "name", "type", "systemData", "etag", "eTag", "apiVersion")
+_KEPT_IN_LINKS = frozenset({"api-version", "$filter", "$top", "$expand", "$select", "$orderby"})
+"""Query parameters that a nextLink repeats: what a stranger put there may be a secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where the stand-in answers from: its subscriptions, URL, ordered faults, and page length."""
+    """Where the stand-in answers from: its subscriptions, URL, ordered faults, page length and limits."""
 
     subscriptions: tuple[str, ...]
     endpoint: str
     faults: FaultBook
     page_size: int
+    strictness: Strictness = LENIENT
 
     def require_subscription(self, subscription: str) -> None:
         """Raise ARM's 404 for any other subscription."""
@@ -61,14 +67,28 @@ def get(world: World, site: Site, address: Address) -> Record:
 
 def listing(world: World, site: Site, request: ArmRequest, records: list[Record]) -> ArmResponse:
     """One page of records, with nextLink where there are more. `$top` sets the page's length."""
-    kept = filters.matching(records, request.query.get("$filter", ""))
-    start, length = filters.page(request.query, site.page_size)
-    shown = [record.shown() for record in kept[start : start + length]]
+    kept = sorted(filters.matching(records, request.query.get("$filter", "")), key=lambda record: record.key)
+    after, length = filters.page(request.query, site.page_size)
+    start = bisect.bisect_right(kept, after, key=lambda record: record.key)
+    shown = []
+    for record in kept[start : start + length]:
+        shown.append(record.shown())
+        if kind := world.table.types.get(record.type.lower()):
+            with_etag(kind, record, shown[-1])
     body: JsonObject = {"value": shown}
     if start + length < len(kept):
-        query = {**request.query, "$skiptoken": str(start + length)}
+        query = {name: value for name, value in request.query.items() if name in _KEPT_IN_LINKS}
+        query["$skiptoken"] = filters.skiptoken(kept[start + length - 1])
         body["nextLink"] = f"{site.endpoint}{quote(request.path, safe='/%')}?{urlencode(query)}"
     return ArmResponse(200, body, resources=shown)
+
+
+def read(world: World, site: Site, request: ArmRequest, address: Address, kind: ResourceType) -> ArmResponse:
+    """GET of one resource; 304 where the caller has what there is."""
+    record = get(world, site, address)
+    if is_unchanged(kind, request, record):
+        return ArmResponse(304)
+    return resource_answer(200, record, kind=kind)
 
 
 def collection(world: World, site: Site, address: Address, kind: ResourceType) -> list[Record]:
@@ -90,6 +110,10 @@ def put(world: World, site: Site, request: ArmRequest, address: Address, kind: R
     existing = world.store.get(address.id)
     if existing is None and patch:
         raise resource_not_found(address.full_type, "/".join(address.names), group_of(address.id))
+    require_match(kind, request, existing)
+    _require_living_group(world, address)
+    if site.strictness.registration:
+        require_registered(world, kind, address.id)
     parent_id = _require_parent(world, address, kind)
     kind.check_name(address.names[-1])
     for name in _READ_ONLY:
@@ -115,26 +139,27 @@ def put(world: World, site: Site, request: ArmRequest, address: Address, kind: R
     change = Change(address, record, sent, existing)
     behaviour = behaviour_of(kind.name)
     behaviour.check(world, change)
+    if site.strictness.quotas and existing is None:
+        require_quota(world, kind, record)
     world.give_identity(record)
     behaviour.started(world, change)
-    seconds = behaviour.seconds(world, change, kind.put_seconds)
-    planned = _planned_error(site, request, kind)
+    planned, seconds = ordered(site, request, kind, behaviour.seconds(world, change, kind.put_seconds))
     world.store.save(record)
     if not seconds and not planned:
         behaviour.settled(world, record)
         if "provisioningState" in record.managed.get("properties", {}):
             record.manage(provisioningState="Succeeded")
-        return resource_answer(200 if existing else 201, world.store.save(record))
+        return resource_answer(200 if existing else 201, world.store.save(record), kind=kind)
     record.manage(provisioningState="Updating" if existing else "Creating")
     world.store.save(record)
     operation = begin(world, "put", record, seconds, planned)
     settle(world)
-    if kind.first_answer == 202 and not patch:
+    if kind.first_answer == 202 and existing is None:
         return ArmResponse(
             202, None, poll_headers(world, site.endpoint, operation, request.api_version, "Location")
         )
     headers = poll_headers(world, site.endpoint, operation, request.api_version, "Azure-AsyncOperation")
-    return resource_answer(200 if existing else 201, record, headers)
+    return resource_answer(200 if existing else 201, record, headers, kind=kind)
 
 
 def delete(
@@ -143,16 +168,17 @@ def delete(
     """Delete a resource and what is beneath it; 204 where there is none."""
     require_scope(world, site, address.id)
     record = world.store.get(address.id)
+    require_match(kind, request, record)
     if record is None:
         return ArmResponse(204)
     _require_idle(world, kind, address.id)
-    planned = _planned_error(site, request, kind)
-    if not kind.delete_seconds and not planned:
+    planned, seconds = ordered(site, request, kind, kind.delete_seconds)
+    if not seconds and not planned:
         remove(world, record)
         return ArmResponse(200)
     record.manage(provisioningState="Deleting")
     world.store.save(record)
-    operation = begin(world, "delete", record, kind.delete_seconds, planned)
+    operation = begin(world, "delete", record, seconds, planned)
     settle(world)
     names = ("Azure-AsyncOperation", "Location")
     return ArmResponse(202, None, poll_headers(world, site.endpoint, operation, request.api_version, *names))
@@ -169,6 +195,14 @@ def act(world: World, site: Site, address: Address) -> ArmResponse:
             f"The stand-in has no action '{address.types[-1]}' on '{record.type}'.",
         )
     return ArmResponse(200, answer)
+
+
+def _require_living_group(world: World, address: Address) -> None:
+    group = world.store.get(group_id_of(address.id)) if group_of(address.id) else None
+    if group is not None and group.property("provisioningState") == "Deleting":
+        raise conflict(
+            "ResourceGroupBeingDeleted", f"The resource group '{group.name}' is in deprovisioning state."
+        )
 
 
 def _require_parent(world: World, address: Address, kind: ResourceType) -> str:
@@ -240,9 +274,15 @@ def _require_idle(world: World, kind: ResourceType, resource_id: str) -> None:
         )
 
 
-def _planned_error(site: Site, request: ArmRequest, kind: ResourceType) -> JsonObject | None:
-    fault = site.faults.strike(("operation",), request.method, request.path, kind.name)
-    return {"code": fault.code, "message": fault.message} if fault else None
+def ordered(
+    site: Site, request: ArmRequest, kind: ResourceType, seconds: float
+) -> tuple[JsonObject | None, float]:
+    """How an operation is to end by the faults on order: its error or None, and how long it takes."""
+    fault = site.faults.strike(("operation", "slow"), request.method, request.path, kind.name)
+    if fault is None:
+        return None, seconds
+    error = {"code": fault.code, "message": fault.message} if fault.kind == "operation" else None
+    return error, seconds if fault.after is None else fault.after
 
 
 def _merge_patch(target: JsonObject, patch: JsonObject) -> JsonObject:

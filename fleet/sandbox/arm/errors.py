@@ -1,6 +1,11 @@
 """The errors Azure Resource Manager answers with, as one exception type that carries the answer."""
 
+import functools
+from dataclasses import dataclass
+from importlib import resources
 from typing import Any
+
+import yaml
 
 
 class ArmAnswerError(Exception):
@@ -58,3 +63,27 @@ def parent_not_found(resource_type: str, parent: str) -> ArmAnswerError:
         f"Failed to perform 'write' on resource(s) of type '{resource_type}', because the parent "
         f"resource '{parent}' could not be found.",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A problem that ARM is known for. `status` 0 and no message: the sandbox does not know the code."""
+
+    code: str
+    status: int = 0
+    message: str = ""
+
+    def answer(self, message: str = "") -> ArmAnswerError:
+        """The answer that says it, in these words or in the usual ones."""
+        return ArmAnswerError(self.status, self.code, message or self.message)
+
+
+@functools.cache
+def _problems() -> dict[str, Problem]:
+    text = resources.files(__package__).joinpath("problems.yaml").read_text(encoding="utf-8")
+    return {code: Problem(code, **entry) for code, entry in yaml.safe_load(text).items()}
+
+
+def known_problem(code: str) -> Problem:
+    """What problems.yaml says about a code; a `Problem` with status 0 where it does not have it."""
+    return _problems().get(code, Problem(code))

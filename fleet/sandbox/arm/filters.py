@@ -1,5 +1,7 @@
 """The little of OData that clients send to lists: `$filter`, `$top` and `$skiptoken`."""
 
+import base64
+import binascii
 import re
 
 from fleet.sandbox.arm.errors import bad_request
@@ -38,9 +40,18 @@ def _value(record: Record, name: str) -> str:
     return str(found or "").lower()
 
 
-def page(query: dict[str, str], default: int) -> tuple[int, int]:
-    """Where a page starts and how long it is."""
-    top, start = query.get("$top", ""), query.get("$skiptoken", "0")
-    if (top and not (top.isdecimal() and int(top[:9]) > 0)) or not (start.isdecimal() and len(start) < 10):
-        raise bad_request("InvalidQueryParameterValue", "$top and $skiptoken must be positive numbers.")
-    return int(start), min(int(top[:9]), default) if top else default
+def page(query: dict[str, str], default: int) -> tuple[str, int]:
+    """After which key a page starts ("": at the first), and its length at most. ARM's 400 for nonsense."""
+    top, token = query.get("$top", ""), query.get("$skiptoken", "")
+    if top and not (top.isdecimal() and int(top[:9]) > 0):
+        raise bad_request("InvalidQueryParameterValue", "$top must be a positive number.")
+    try:
+        after = base64.urlsafe_b64decode(token.encode("ascii")).decode()
+    except (ValueError, binascii.Error):
+        raise bad_request("InvalidQueryParameterValue", "$skiptoken is not one that was given.") from None
+    return after, min(int(top[:9]), default) if top else default
+
+
+def skiptoken(last: Record) -> str:
+    """What a client sends back to get the page after `last`. It stands when other resources come and go."""
+    return base64.urlsafe_b64encode(last.key.encode()).decode()

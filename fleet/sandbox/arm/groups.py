@@ -5,6 +5,7 @@ import re
 from fleet.sandbox.arm import crud
 from fleet.sandbox.arm.crud import Site
 from fleet.sandbox.arm.errors import ArmAnswerError, bad_request, conflict, group_not_found
+from fleet.sandbox.arm.limits import BUILT_IN, require_quota
 from fleet.sandbox.arm.messages import ArmRequest, ArmResponse
 from fleet.sandbox.arm.operations import begin, poll_headers, resource_answer, settle
 from fleet.sandbox.arm.store import JsonObject, Record
@@ -13,7 +14,6 @@ from fleet.sandbox.arm.world import TENANT, World
 
 _GROUP_NAME = re.compile(r"^[-\w.()]{0,89}[-\w()]$")  # ARM naming rules: 1-90, no trailing period
 _REGISTRATION_SECONDS = 60.0
-_BUILT_IN = ("microsoft.resources", "microsoft.authorization")
 
 
 def subscription(site: Site, name: str) -> ArmResponse:
@@ -44,7 +44,7 @@ def group(world: World, site: Site, request: ArmRequest, subscription_id: str, n
     site.require_subscription(subscription_id)
     record = world.store.get(f"/subscriptions/{subscription_id}/resourceGroups/{name}")
     if request.method == "PUT":
-        return _put_group(world, request, subscription_id, name, record)
+        return _put_group(world, site, request, subscription_id, name, record)
     if record is None:
         raise group_not_found(name)
     if request.method == "HEAD":
@@ -62,7 +62,7 @@ def group(world: World, site: Site, request: ArmRequest, subscription_id: str, n
 
 
 def _put_group(
-    world: World, request: ArmRequest, subscription_id: str, name: str, existing: Record | None
+    world: World, site: Site, request: ArmRequest, subscription_id: str, name: str, existing: Record | None
 ) -> ArmResponse:
     sent = request.json_object()
     location = str(sent.get("location") or "")
@@ -81,6 +81,9 @@ def _put_group(
                 "InvalidResourceGroupLocation",
                 f"Invalid location '{location}'. The resource group already exists in '{before}'.",
             )
+    if existing is None and site.strictness.quotas:
+        new = Record(f"/subscriptions/{subscription_id}/resourceGroups/{name}", GROUP_TYPE, name, {})
+        require_quota(world, world.table.find(GROUP_TYPE), new)
     body = {key: sent[key] for key in ("location", "tags", "managedBy") if sent.get(key) is not None}
     record = create_group(world, subscription_id, existing.name if existing else name, body)
     return resource_answer(200 if existing else 201, record)
@@ -96,9 +99,8 @@ def _delete_group(world: World, site: Site, request: ArmRequest, record: Record)
     if operation is None:
         record.manage(provisioningState="Deleting")
         world.store.save(record)
-        fault = site.faults.strike(("operation",), request.method, request.path, GROUP_TYPE)
-        planned = {"code": fault.code, "message": fault.message} if fault else None
-        seconds = world.table.find(GROUP_TYPE).delete_seconds
+        kind = world.table.find(GROUP_TYPE)
+        planned, seconds = crud.ordered(site, request, kind, kind.delete_seconds)
         operation = begin(world, "delete", record, seconds, planned)
         settle(world)
     headers = poll_headers(world, site.endpoint, operation, request.api_version, "Location")
@@ -135,7 +137,7 @@ def providers(world: World, site: Site, subscription_id: str) -> ArmResponse:
 def provider(
     world: World, site: Site, request: ArmRequest, subscription_id: str, name: str, action: str | None
 ) -> ArmResponse:
-    """GET one resource provider, or POST register to it (a minute of real life until Registered)."""
+    """GET one resource provider, or POST register (a minute of real life until Registered) or unregister."""
     site.require_subscription(subscription_id)
     namespace = world.table.namespace(name)
     if namespace is None:
@@ -143,6 +145,8 @@ def provider(
     if action == "register" and request.method == "POST":
         ready = world.clock() + _REGISTRATION_SECONDS * world.factor
         world.store.register(subscription_id, namespace, ready)
+    elif action == "unregister" and request.method == "POST":
+        world.store.unregister(subscription_id, namespace)
     elif action is not None or request.method != "GET":
         raise method_not_allowed(request.method)
     return ArmResponse(200, _provider(world, subscription_id, namespace))
@@ -150,7 +154,7 @@ def provider(
 
 def _provider(world: World, subscription_id: str, namespace: str) -> JsonObject:
     ready = world.store.registered_at(subscription_id, namespace)
-    if namespace.lower() in _BUILT_IN or (ready is not None and ready <= world.clock()):
+    if namespace.lower() in BUILT_IN or (ready is not None and ready <= world.clock()):
         state = "Registered"
     else:
         state = "NotRegistered" if ready is None else "Registering"

@@ -1,8 +1,8 @@
 """Side effects of AKS Arc, Arc-enabled Kubernetes, its extensions and Flux (azure-local-facts §1.9, §2)."""
 
-from fleet.sandbox.arm.errors import bad_request, conflict
+from fleet.sandbox.arm.errors import ArmAnswerError, bad_request, conflict
 from fleet.sandbox.arm.ids import derived_guid
-from fleet.sandbox.arm.store import JsonObject, Record
+from fleet.sandbox.arm.store import JsonObject, Operation, Record
 from fleet.sandbox.arm.world import TENANT, Behaviour, Change, World, at, listed
 
 CONNECTED_CLUSTER = "Microsoft.Kubernetes/connectedClusters"
@@ -102,13 +102,58 @@ class Extension(Behaviour):
         """The stand-in is stricter than Azure here: it refuses what Azure would leave waiting for hours."""
         require_connected(world, change)
 
+    def seconds(self, world: World, change: Change, default: float) -> float:
+        """Some take longer than others (types.yaml)."""
+        kind = str(change.properties.get("extensionType") or "").lower()
+        return float(world.table.data["extensions"].get(kind, {}).get("seconds", default))
+
     def settled(self, world: World, record: Record) -> None:
-        """It is installed, in the version that was asked for."""
+        """It is installed, in the version that was asked for, where what it needs is there (§3.1).
+
+        How Azure says that something is missing is the stand-in's guess: an extension's failed
+        installation ends its operation with ExtensionOperationFailed.
+        """
+        kind = str(record.property("extensionType") or "").lower()
+        for needed in world.table.data["extensions"].get(kind, {}).get("needs", ()):
+            if needed not in installed_extensions(world, record.id):
+                raise ArmAnswerError(
+                    400,
+                    "ExtensionOperationFailed",
+                    f"The extension '{record.name}' failed to install: its cluster has no {needed}.",
+                )
+        record.managed.get("properties", {}).pop("errorInfo", None)
         record.manage(
             currentVersion=record.property("version") or "1.0.0",
             isSystemExtension=False,
             statuses=[],
         )
+
+    def failed(self, world: World, record: Record, operation: Operation) -> None:
+        """The extension carries the error."""
+        record.manage(errorInfo={name: str(text) for name, text in (operation.error or {}).items()})
+
+
+def installed_extensions(world: World, resource_id: str) -> set[str]:
+    """The types, in lower case, of the extensions that the resource's cluster has and that have succeeded."""
+    cluster_id = "/".join(resource_id.split("/")[:9])
+    return {
+        str(extension.property("extensionType")).lower()
+        for extension in world.store.beneath(cluster_id, EXTENSION)
+        if extension.property("provisioningState") == "Succeeded"
+    }
+
+
+class LoadBalancer(Behaviour):
+    """Addresses that MetalLB gives out, MetalLB being an extension of the cluster (§1.9)."""
+
+    def check(self, world: World, change: Change) -> None:
+        """Without the extension nobody would serve it. How Azure refuses that is the stand-in's guess."""
+        require_connected(world, change)
+        if "microsoft.arcnetworking" not in installed_extensions(world, change.record.id):
+            raise bad_request(
+                "ExtensionNotInstalled",
+                "The cluster has no extension of type microsoft.arcnetworking that has succeeded.",
+            )
 
 
 def require_connected(world: World, change: Change) -> None:
@@ -201,5 +246,6 @@ BEHAVIOURS: dict[str, Behaviour] = {
     INSTANCE.lower(): ProvisionedClusterInstance(),
     "microsoft.hybridcontainerservice/kubernetesversions": KubernetesVersions(),
     EXTENSION.lower(): Extension(),
+    "microsoft.kubernetesruntime/loadbalancers": LoadBalancer(),
     "microsoft.kubernetesconfiguration/fluxconfigurations": FluxConfiguration(),
 }

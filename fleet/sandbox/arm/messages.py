@@ -11,12 +11,16 @@ MAX_BODY = 4 * 1024 * 1024  # ARM's limit for a request body, in bytes
 
 @dataclass(frozen=True, slots=True)
 class ArmRequest:
-    """One request: `path` still percent-encoded, `query` with lower-case names, `body` raw bytes."""
+    """One request: `path` still percent-encoded, `query` with lower-case names, `body` raw bytes.
+
+    `headers` are those that the answer may depend on, with lower-case names: If-Match and If-None-Match.
+    """
 
     method: str
     path: str
     query: dict[str, str]
     body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def api_version(self) -> str:

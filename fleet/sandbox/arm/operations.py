@@ -7,10 +7,12 @@ stand-in next first settles what is due by then, in that order. Time is the inje
 import uuid
 
 from fleet.sandbox.arm import azure_local, foundation, kubernetes
+from fleet.sandbox.arm.conditions import with_etag
 from fleet.sandbox.arm.errors import ArmAnswerError
 from fleet.sandbox.arm.ids import subscription_of
 from fleet.sandbox.arm.messages import ArmResponse
 from fleet.sandbox.arm.store import JsonObject, Operation, Record
+from fleet.sandbox.arm.types import ResourceType
 from fleet.sandbox.arm.world import Behaviour, World
 
 BEHAVIOURS: dict[str, Behaviour] = {
@@ -136,10 +138,13 @@ def result_answer(world: World, endpoint: str, operation: Operation, version: st
     record = world.store.get(operation.resource_id)
     if operation.verb == "delete" or record is None:
         return ArmResponse(204)
-    return resource_answer(200, record)
+    return resource_answer(200, record, kind=world.table.types.get(record.type.lower()))
 
 
-def resource_answer(status: int, record: Record, headers: dict[str, str] | None = None) -> ArmResponse:
-    """A resource as the body of an answer."""
+def resource_answer(
+    status: int, record: Record, headers: dict[str, str] | None = None, *, kind: ResourceType | None = None
+) -> ArmResponse:
+    """A resource as the body of an answer, with its ETag where its `kind` has one."""
     shown = record.shown()
-    return ArmResponse(status, shown, headers or {}, resources=[shown])
+    tagged = with_etag(kind, record, shown) if kind else {}
+    return ArmResponse(status, shown, {**(headers or {}), **tagged}, resources=[shown])

@@ -1,7 +1,8 @@
 """What was asked of the stand-in and what it answered, without secrets.
 
-Authorization headers are never looked at. Write-only properties of the type (`types.yaml`), keys
-from listKeys and members whose name says that they are secret are replaced before anything is kept.
+Headers are never recorded. Replaced before anything is kept: write-only properties of the type
+(`types.yaml`), keys from listKeys, members whose name says that they are secret, texts that look like a
+secret (`fleet.diagnostics.secret_shapes`), and query parameters other than those that ARM defines.
 """
 
 import copy
@@ -14,18 +15,29 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fleet.diagnostics.secret_shapes import secret_shape
+
 REDACTED = "[redacted]"
 _KEPT = 50_000  # exchanges in memory; the file has them all
 _SECRET_NAME = re.compile(
-    r"password|passwd|secretvalue|clientsecret|accesskey|accountkey|sastoken|privatekey|protected(settings|parameters)"
-    r"|connectionstring|sshprivatekey|httpskey",
+    r"password|passwd|secret_?value|client_?secret|(access|account|api|shared|primary|secondary|storage)_?key$"
+    r"|sas_?(token|url|uri)|private_?key|protected_?(settings|parameters)|connection_?string|https_?key"
+    r"|(access|auth|bearer|refresh|id|registration)_?token|\btoken$|\bpwd$|\bauthorization$|credential_?value",
     re.IGNORECASE,
 )
+_ARM_QUERY = frozenset(
+    {"api-version", "$filter", "$top", "$skip", "$skiptoken", "$expand", "$select", "$orderby"}
+)
+_LONGEST_SEARCHED = 200_000  # characters of a text that are searched for a secret; longer ones are left out
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request and its answer. `time` is in seconds since the epoch; bodies are redacted copies."""
+    """One request and its answer. `time` is in seconds since the epoch; bodies are redacted copies.
+
+    `status` is 0 where the request was not carried out because a fault broke the connection; `lost` says
+    that the caller did not get to see the answer.
+    """
 
     time: float
     method: str
@@ -35,6 +47,7 @@ class Exchange:
     status: int
     response: Any
     request_id: str
+    lost: bool = False
 
 
 class Recorder:
@@ -77,6 +90,11 @@ def redacted(body: Any, write_only: tuple[str, ...] = ()) -> Any:
     return seen
 
 
+def redacted_query(query: dict[str, str]) -> dict[str, str]:
+    """The query parameters that ARM defines, and of every other the name alone."""
+    return {name: value if name in _ARM_QUERY else REDACTED for name, value in query.items()}
+
+
 def replace_at(value: Any, path: str, *, replacement: Any = None, remove: bool = False) -> None:
     """Replace (or remove) what stands at a dotted path, in place; `name[]` goes into a list's items.
 
@@ -106,4 +124,6 @@ def _redact_names(value: Any) -> Any:
         }
     if isinstance(value, list):
         return [_redact_names(item) for item in value]
+    if isinstance(value, str) and (len(value) > _LONGEST_SEARCHED or secret_shape(value)):
+        return REDACTED
     return value

@@ -16,6 +16,7 @@ from fleet.sandbox.arm.azure_local import MACHINE, add_machine_extensions
 from fleet.sandbox.arm.crud import Site
 from fleet.sandbox.arm.faults import FaultBook
 from fleet.sandbox.arm.kubernetes import CONNECTED_CLUSTER, set_connected
+from fleet.sandbox.arm.limits import LENIENT, Strictness
 from fleet.sandbox.arm.recorder import Exchange, Recorder
 from fleet.sandbox.arm.service import ArmService
 from fleet.sandbox.arm.store import JsonObject, Store
@@ -46,8 +47,8 @@ class ArmSandbox:
 
     It checks api-versions, names, that parents, custom locations and machines exist, and it behaves
     as ARM does: errors, long-running operations, what a cluster's deployment creates. It does not
-    check property schemas (the tests do, against Microsoft's type definitions), roles, policies,
-    quotas or provider registration; `GET /` has the whole list.
+    check property schemas (the tests do, against Microsoft's type definitions), roles or policies, and
+    request rates, quotas and provider registration only with `strictness`; `GET /` has the whole list.
 
     `directory` holds the TLS files, the bearer token (0600) and, with `persist`, the state
     (SQLite, written through on every change); a sandbox started there again keeps all three.
@@ -69,6 +70,7 @@ class ArmSandbox:
         clock: Callable[[], float] = time.time,
         port: int = 0,
         page_size: int = 1000,
+        strictness: Strictness = LENIENT,
     ) -> None:
         if clock_factor < 0:
             raise ValueError("clock_factor must not be negative")
@@ -79,6 +81,7 @@ class ArmSandbox:
         self._subscriptions = tuple(subscriptions)
         self._port = port
         self._page_size = page_size
+        self._strictness = strictness
         self._clock = clock
         self._factor = clock_factor
         self._artifact_exists = artifact_exists
@@ -143,7 +146,8 @@ class ArmSandbox:
         store = Store(self._directory / "arm.sqlite" if self._persist else None)
         world = World(store, load_types(), self._clock, self._factor, self._artifact_exists)
         self._service = ArmService(
-            world, Site(self._subscriptions, self.endpoint, FaultBook(), self._page_size)
+            world,
+            Site(self._subscriptions, self.endpoint, FaultBook(), self._page_size, self._strictness),
         )
         self._recorder = Recorder(self._record)
         config = uvicorn.Config(

@@ -3,24 +3,32 @@
 from fleet.sandbox.arm import crud, groups
 from fleet.sandbox.arm.crud import Site
 from fleet.sandbox.arm.errors import ArmAnswerError, bad_request
-from fleet.sandbox.arm.faults import FaultBook, parse_fault
+from fleet.sandbox.arm.faults import Fault, FaultBook, FaultError, parse_fault
 from fleet.sandbox.arm.ids import Address, parse_address, split_path
+from fleet.sandbox.arm.limits import Throttle, remaining, sort_of
 from fleet.sandbox.arm.messages import ArmRequest, ArmResponse
-from fleet.sandbox.arm.operations import behaviour_of, resource_answer, result_answer, settle, status_answer
+from fleet.sandbox.arm.operations import behaviour_of, result_answer, settle, status_answer
 from fleet.sandbox.arm.types import GROUP_TYPE
 from fleet.sandbox.arm.world import World
 
 NOT_CHECKED = (
     "property schemas (the tests check bodies against Microsoft's type definitions)",
     "who the caller is and what they may do (any bearer of the sandbox's token may do everything)",
-    "resource provider registration before use, quotas, policies, locks, and regions",
-    "Key Vault soft delete, and whether role assignments have propagated",
+    "policies, locks and regions; request rates, quotas and provider registration unless it is strict",
+    "whether role assignments have propagated; a recovered Key Vault comes back without its secrets",
     "references from other resources on delete, apart from children",
 )
 
 
 class DroppedConnection(Exception):  # noqa: N818 (it is not an error of ours, it is an order)
-    """A fault that breaks the connection in the middle of the answer was ordered."""
+    """A fault that breaks the connection was ordered.
+
+    `answer` is what the caller does not get to see, None where the request was not carried out.
+    """
+
+    def __init__(self, answer: ArmResponse | None = None) -> None:
+        super().__init__()
+        self.answer = answer
 
 
 class ArmService:
@@ -29,6 +37,7 @@ class ArmService:
     def __init__(self, world: World, site: Site) -> None:
         self.world = world
         self.site = site
+        self._throttle = Throttle(site.strictness.rates)
 
     @property
     def faults(self) -> FaultBook:
@@ -36,29 +45,42 @@ class ArmService:
         return self.site.faults
 
     def handle(self, request: ArmRequest) -> ArmResponse:
-        """The answer to a request whose caller has been authenticated; problems are answers too."""
+        """The answer to a request whose caller has been authenticated; problems are answers too.
+
+        Raises `DroppedConnection` where a fault wants the caller to get no answer.
+        """
+        headers: dict[str, str] = {}
+        fault: Fault | None = None
         try:
             segments = split_path(request.path)
             if segments[:1] == ["sandbox"]:
                 return self._order(request, segments)
-            self._strike(request, segments)
+            path = "/" + "/".join(segments)
+            headers = self._throttle.take(request.method, path, self.world.clock())
+            fault = self._strike(request, path, type_of(segments))
             with self.world.store.lock:
                 settle(self.world)
                 answer = self._route(request, segments)
             for resource in answer.resources:
                 behaviour_of(resource["type"]).view(self.world, resource)
         except ArmAnswerError as problem:
-            return ArmResponse(problem.status, problem.body(), problem.headers)
+            answer = ArmResponse(problem.status, problem.body(), dict(problem.headers))
+        answer.headers = {**headers, **answer.headers}
+        if fault is not None:
+            raise DroppedConnection(answer)
         return answer
 
-    def _strike(self, request: ArmRequest, segments: list[str]) -> None:
-        fault = self.faults.strike(
-            ("http", "drop"), request.method, "/" + "/".join(segments), type_of(segments)
-        )
-        if fault is not None:
-            if fault.kind == "drop":
-                raise DroppedConnection
-            raise fault.problem()
+    def _strike(self, request: ArmRequest, path: str, resource_type: str | None) -> Fault | None:
+        """Raise what a fault on order wants instead of an answer; the fault that wants the answer lost."""
+        fault = self.faults.strike(("http", "throttle", "drop", "lost"), request.method, path, resource_type)
+        if fault is None or fault.kind == "lost":
+            return fault
+        if fault.kind == "drop":
+            raise DroppedConnection
+        problem = fault.problem()
+        if fault.kind == "throttle":
+            problem.headers |= remaining(sort_of(request.method), 0)
+        raise problem
 
     def _route(self, request: ArmRequest, segments: list[str]) -> ArmResponse:
         world, site = self.world, self.site
@@ -92,7 +114,7 @@ class ArmService:
             case ["subscriptions", _, "providers", _]:
                 self._check_version("Microsoft.Resources/providers", request)
                 return groups.provider(world, site, request, segments[1], segments[3], None)
-            case ["subscriptions", _, "providers", _, "register" as action]:
+            case ["subscriptions", _, "providers", _, ("register" | "unregister") as action]:
                 self._check_version("Microsoft.Resources/providers", request)
                 return groups.provider(world, site, request, segments[1], segments[3], action)
             case ["subscriptions", _, "providers", _, "locations", _, kind, operation] if kind in (
@@ -138,10 +160,12 @@ class ArmService:
                 raise groups.method_not_allowed(method)
             return crud.listing(world, site, request, crud.collection(world, site, address, kind))
         if method == "GET":
-            return resource_answer(200, crud.get(world, site, address))
+            return crud.read(world, site, request, address, kind)
         if method == "HEAD":
             crud.get(world, site, address)
             return ArmResponse(204)
+        if kind.system:
+            raise groups.method_not_allowed(method)
         if method in ("PUT", "PATCH"):
             return crud.put(world, site, request, address, kind)
         if method == "DELETE":
@@ -154,7 +178,11 @@ class ArmService:
             case ("GET", "faults"):
                 return ArmResponse(200, {"value": [fault.shown() for fault in self.faults.all()]})
             case ("POST", "faults"):
-                return ArmResponse(201, self.faults.add(parse_fault(request.json_object())).shown())
+                try:
+                    fault = parse_fault(request.json_object())
+                except FaultError as error:
+                    raise bad_request("InvalidFault", f"{error.message}.") from None
+                return ArmResponse(201, self.faults.add(fault).shown())
             case ("DELETE", "faults"):
                 return ArmResponse(200, {"removed": self.faults.remove()})
             case ("DELETE", "faults", fault_id):

@@ -135,6 +135,11 @@ class Store:
                 if key.startswith(prefix) and (wanted is None or pool[key].type.lower() == wanted)
             ]
 
+    def everything(self) -> list[Record]:
+        """Every record, in no order that means anything."""
+        with self.lock:
+            return list(self._records.values())
+
     def of_type(self, resource_type: str) -> list[Record]:
         """Every record of one type, in every subscription."""
         with self.lock:
@@ -178,6 +183,13 @@ class Store:
             key = f"{subscription}/{namespace}".lower()
             self._registered.setdefault(key, ready_at)
             self._write("registration", key, {"ready_at": self._registered[key]})
+
+    def unregister(self, subscription: str, namespace: str) -> None:
+        """Forget that a resource provider is registered in a subscription."""
+        with self.lock:
+            key = f"{subscription}/{namespace}".lower()
+            if self._registered.pop(key, None) is not None:
+                self._erase("registration", key)
 
     def registered_at(self, subscription: str, namespace: str) -> float | None:
         """When the provider's registration is complete, or None where nobody registered it."""

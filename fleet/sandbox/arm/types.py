@@ -31,6 +31,8 @@ class ResourceType:
     name_pattern: str | None
     first_answer: int | None
     exclusive: str | None
+    etag: str | None
+    system: bool
 
     @property
     def key(self) -> str:
@@ -85,8 +87,9 @@ class TypeTable:
         return next((n for n in self.namespaces() if n.lower() == name.lower()), None)
 
     def namespaces(self) -> list[str]:
-        """Every namespace in the table."""
-        return sorted({kind.name.split("/", 1)[0] for kind in self.types.values()})
+        """Every namespace that can be registered: those of the table's types, and some without types."""
+        typed = {kind.name.split("/", 1)[0] for kind in self.types.values()}
+        return sorted(typed.union(self.data["other_namespaces"]))
 
     def of_namespace(self, namespace: str) -> list[ResourceType]:
         """The types of one namespace."""
@@ -122,6 +125,8 @@ def _resource_type(name: str, versions: list[str], rule: dict[str, Any]) -> Reso
         name_pattern=rule.pop("name", None),
         first_answer=rule.pop("first_answer", None),
         exclusive=rule.pop("exclusive", None),
+        etag=rule.pop("etag", None),
+        system=rule.pop("system", False),
     )
     if rule:
         raise ValueError(f"types.yaml: unknown keys {sorted(rule)} at {name}")
