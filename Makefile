@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 # A variable that some machines set: without bytecode every command compiles half a second of Python anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test check conformance tools lint types imports bench lock clean help
+.PHONY: setup demo test check conformance parity tools lint types imports bench lock clean help
 
 help:          ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -34,9 +34,12 @@ check: test
 conformance: setup tools  ## real Kubernetes takes what is rendered, schedules it and gets it ready
 	$(BIN)/pytest -n0 tests/conformance
 
+parity: setup tools  ## the local engine beside Pulumi's own code; and its CLI where one is on PATH
+	$(BIN)/pytest -n0 tests/parity
+
 # Kubernetes and KWOK from source: minutes the first time, nothing after; without Go their tests are skipped.
 tools: setup
-	@if command -v go >/dev/null; then PYTHONPATH=. $(BIN)/python -m tests.conformance.binaries; fi
+	@if command -v go >/dev/null; then PYTHONPATH=. $(BIN)/python -m tests.conformance.binaries && PYTHONPATH=. $(BIN)/python -m tests.parity.judge; fi
 
 lint: setup
 	$(BIN)/ruff format --check .
