@@ -1,6 +1,5 @@
 """`fleet adopt`: a site in Azure is shown beside the inventory, taken over, and proven by its plan."""
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from fleet.app.adopt import Adopted, Program, SiteAdopter
 from fleet.app.azure_import.reading import shown
 from fleet.app.site import PROJECT
 from fleet.cli import exits
-from fleet.cli.console import out, say
+from fleet.cli.console import out, print_json, say
 from fleet.cli.inventory_commands import choose, find_site, valid_inventory
 from fleet.cli.plan_command import changes_table, files_text, say_what_is_odd
 from fleet.cli.wiring import Parts, Workspace, arm_client, passphrase
@@ -71,7 +70,7 @@ def run_adopt(
         parts.workspace.marks.take_away(name)
     plan = parts.applier().plan(spec) if result.done and engine == "local" else None
     if output == "json":
-        out().print_json(json.dumps(document(result, plan)))
+        print_json(document(result, plan))
     else:
         show(result.adoption, result.other_names)
     return _verdict(result, plan, file)

@@ -1,8 +1,11 @@
 """The terminal: data on stdout, words on stderr, colour only where it is wanted."""
 
+import json
 import os
+import sys
 from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -48,6 +51,13 @@ def styled(pieces: Iterable[Piece]) -> Text:
 def say(message: str, style: str = "") -> None:
     """One line of words on stderr."""
     err().print(Text(message, style=STYLES.get(style, style)))
+
+
+def print_json(value: Any) -> None:
+    """A JSON document on stdout, indented, its keys as they stand; a large one without a second copy of it."""
+    for part in json.JSONEncoder(indent=2).iterencode(value):
+        sys.stdout.write(part)
+    sys.stdout.write("\n")
 
 
 def confirm(question: str, *, yes: bool) -> bool:

@@ -1,6 +1,5 @@
 """`fleet import azure`: drafts of sites from what Azure holds, and differences for those that are there."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,7 +12,7 @@ from fleet.app.azure_import.reading import shown
 from fleet.app.site_draft import problem
 from fleet.cli import exits
 from fleet.cli.author_commands import Files, usable, verdict, write
-from fleet.cli.console import out, say
+from fleet.cli.console import out, print_json, say
 from fleet.cli.inventory_commands import choose
 from fleet.cli.wiring import Parts, Workspace, arm_client
 from fleet.diagnostics.diagnostic import FleetError
@@ -56,7 +55,7 @@ def run_import_azure(
     if not dry_run:
         write(texts)
     if output == "json":
-        out().print_json(json.dumps(document(result, files, dry_run=dry_run)))
+        print_json(document(result, files, dry_run=dry_run))
     else:
         _report(result, files, dry_run=dry_run)
     code = verdict(files.checked(texts), len(files.sites) + len(texts)) if texts else exits.OK

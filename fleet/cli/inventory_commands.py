@@ -22,7 +22,7 @@ from fleet.app.explain import explanations
 from fleet.app.policies import is_policy
 from fleet.app.validate import validate
 from fleet.cli import exits
-from fleet.cli.console import err, out, say, styled
+from fleet.cli.console import err, out, print_json, say, styled
 from fleet.diagnostics.diagnostic import Diagnostic, FleetError, has_errors
 from fleet.diagnostics.machine import diagnostics_json
 from fleet.diagnostics.suppress import Report
@@ -174,7 +174,7 @@ def _shown(
             out().print(styled(diagnostic_pieces(diagnostic)))
     elif output == "json":
         document = {**diagnostics_json(report.found, sites, report.suppressed), **more}
-        out().print_json(json.dumps(document), ensure_ascii=True)
+        print_json(document)
     else:
         # Bytes: these formats are UTF-8 whatever the terminal is, and nothing may wrap or colour them.
         typer.echo(_for_ci(report, rules, output).encode(), nl=False)
@@ -273,7 +273,7 @@ def run_show(folder: Path, name: str | None, provenance: bool, output: str) -> i
                 }
                 for path, value, origin in rows
             ]
-            out().print_json(json.dumps(data))
+            print_json(data)
             return exits.OK
         table = Table(box=None, pad_edge=False, header_style="dim")
         for title in ("field", "value", "from", "written at"):
@@ -286,7 +286,7 @@ def run_show(folder: Path, name: str | None, provenance: bool, output: str) -> i
         out().print(table, soft_wrap=False)
         return exits.OK
     if output == "json":
-        out().print_json(json.dumps({"digest": site.spec.digest, "spec": spec}))
+        print_json({"digest": site.spec.digest, "spec": spec})
     else:
         text = yaml.safe_dump(spec, sort_keys=False, allow_unicode=True, width=110)
         out().print(Text(f"# {site.spec.digest}\n{text}"), end="")
@@ -320,7 +320,7 @@ def _list_sites(inventory: Inventory, output: str) -> int:
         for site in inventory.sites
     ]
     if output == "json":
-        out().print_json(json.dumps(rows))
+        print_json(rows)
         return exits.OK
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("site", "ring", "topology", "connectivity", "nodes", "gpu", "digest"):

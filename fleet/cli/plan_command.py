@@ -1,6 +1,5 @@
 """`fleet plan`."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -17,7 +16,7 @@ from fleet.adapters.rules import rules_for
 from fleet.app.compare import Pair, Revisions, compare_site, differs
 from fleet.app.validate import validate
 from fleet.cli import exits
-from fleet.cli.console import out, say
+from fleet.cli.console import out, print_json, say
 from fleet.cli.inventory_commands import choose, find_site, valid_inventory
 from fleet.cli.plan_markdown import Heading, errors_markdown, plan_markdown
 from fleet.cli.plan_out import check_out, write_plan
@@ -79,7 +78,7 @@ def run_plan(
         document: dict[str, Any] = {"version": 1, "sites": [plan_json(plan) for plan in plans]}
         if summary is not None:
             document["summary"] = summary_json(summary)
-        out().print_json(json.dumps(document))
+        print_json(document)
     elif output == "markdown":
         different = [_recorded(plan) for plan in plans if plan.changed or plan.error]
         heading = Heading(recorded=len(stacks), removed=tuple(orphans))
@@ -163,7 +162,7 @@ def _compare(
             "sites": [comparison_json(comparison) for comparison in compared],
             "removed": removed,
         } | ({} if summary is None else {"summary": summary_json(summary)})
-        out().print_json(json.dumps(document))
+        print_json(document)
     elif output == "markdown":
         heading = Heading(base.as_posix(), removed=tuple(removed), notes=tuple(notes))
         _echo(plan_markdown(compared, len(sites), heading, summary=summary))

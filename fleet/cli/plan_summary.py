@@ -159,7 +159,7 @@ def summary_view(summary: Summary) -> RenderableType:
             who = odd.ring if odd.profile is None else f"{odd.ring}, {odd.profile}"
             parts += [Text(f"{names(odd.sites)} ({who})")]
             lines = [Text(odd_line(field)) for field in islice(odd.fields, MAX_LINES)]
-            parts += [Padding(line, (0, 0, 0, 2)) for line in lines]
+            parts += [Padding(line, (0, 0, 0, 2), expand=False) for line in lines]
             parts += _left(len(odd.fields) - MAX_LINES, "fields")
         parts += _left(len(summary.odd) - MAX_GROUPS, "groups of sites")
     return Group(*parts)
@@ -264,7 +264,7 @@ def _lines_table(rows: Sequence[tuple[str, Line, int]]) -> RenderableType:
         table.add_row(Text(sign + line[0], _style(line[0])), Text(often + line_text(line)))
     if len(rows) > MAX_LINES:
         table.add_row("", Text(f"… and {len(rows) - MAX_LINES} more", "dim"))
-    return Padding(table, (0, 0, 0, 2))
+    return Padding(table, (0, 0, 0, 2), expand=False)
 
 
 def _readable(lines: Mapping[Line, int]) -> list[tuple[Line, int]]:

@@ -1,7 +1,6 @@
 """`fleet rollout …` and `fleet status`."""
 
 import getpass
-import json
 import os
 import signal
 import threading
@@ -30,7 +29,7 @@ from fleet.app.rollout import (
 )
 from fleet.app.site import site_content
 from fleet.cli import exits
-from fleet.cli.console import confirm, err, out, say
+from fleet.cli.console import confirm, err, out, print_json, say
 from fleet.cli.failures import report_sites
 from fleet.cli.inventory_commands import choose, valid_inventory
 from fleet.cli.plan_out import read_plan, refuse_other_steps, refuse_stale
@@ -335,7 +334,7 @@ def run_status(folder: Path, workspace: Path, output: str) -> int:
     choose(output, "table", "json")
     view = read_view(Workspace(workspace))
     if output == "json":
-        out().print_json(json.dumps({"version": 1, **asdict(view)}, default=str))
+        print_json({"version": 1, **asdict(view)})
         return exits.OK
     out().print(status_table(view))
     line = f"rollout {view.run_id}: {'interrupted' if view.interrupted else view.state}"
