@@ -54,7 +54,7 @@ def say(message: str, style: str = "") -> None:
 
 
 def print_json(value: Any) -> None:
-    """A JSON document on stdout, indented, its keys as they stand; a large one without a second copy of it."""
+    """A JSON document on stdout, indented, keys as they stand; a large one without a second copy of it."""
     for part in json.JSONEncoder(indent=2).iterencode(value):
         sys.stdout.write(part)
     sys.stdout.write("\n")
