@@ -42,14 +42,20 @@ def run_plan(
     out_file: Path | None = None,
     *,
     cached: bool = True,
+    state: str | None = None,
 ) -> int:
-    """Exit code of `fleet plan`. With `base`, sites are compared with what that inventory declares.
+    """Exit code of `fleet plan`. With `base`, sites are compared with what that inventory declares; with
+    `state`, with what the backend at that URL has of them (`fleet.cli.plan_state`).
 
     `out_file` is where the plan is kept for `fleet rollout start --plan`; `-` is standard output, instead of
     what else would be there. `cached` allows answers that an earlier run worked out from the same input.
     Raises `FleetError`.
     """
     choose(output, "table", "json", "markdown")
+    if state is not None:
+        from fleet.cli.plan_state import refuse_with  # brings the engine: not for every plan
+
+        refuse_with(base, out_file)
     if out_file is not None:
         check_out(out_file, output, base)
     try:
@@ -64,10 +70,15 @@ def run_plan(
         return _compare(folder, base, inventory, sites, jobs, output, detailed, everything=not names)
     parts = Parts(Workspace(workspace), folder, "local")
     specs = [site.spec for site in sites]
+    real = None
+    if state is not None:
+        from fleet.cli.plan_state import plan_against
+
+        real = plan_against(state, parts, specs, jobs)
     # A few sites are planned in less time than a person notices, and leave no file behind.
-    planned = list(plan_fleet(parts, specs, jobs, cached=cached and len(specs) > INLINE))
-    plans = [one.plan for one in planned]
-    stacks = set(parts.workspace.stacks())
+    planned = [] if real else list(plan_fleet(parts, specs, jobs, cached=cached and len(specs) > INLINE))
+    plans = real.plans if real else [one.plan for one in planned]
+    stacks = set(real.stacks if real else parts.workspace.stacks())
     orphans = [] if names else sorted(stacks - {site.name for site in inventory.sites})
     if out_file is not None:
         write_plan(out_file, inventory, planned, complete=not names)
@@ -78,10 +89,13 @@ def run_plan(
         document: dict[str, Any] = {"version": 1, "sites": [plan_json(plan) for plan in plans]}
         if summary is not None:
             document["summary"] = summary_json(summary)
+        if real is not None:
+            document["state"] = real.document()
         print_json(document)
     elif output == "markdown":
         different = [_recorded(plan) for plan in plans if plan.changed or plan.error]
-        heading = Heading(recorded=len(stacks), removed=tuple(orphans))
+        notes = real.markdown_notes if real else ()
+        heading = Heading(recorded=len(stacks), removed=tuple(orphans), notes=notes)
         _echo(plan_markdown(different, len(plans), heading, summary=summary))
     else:
         out().print(plan_table(plans) if summary is None else summary_view(summary))
@@ -90,7 +104,10 @@ def run_plan(
         for plan in plans:
             say_what_is_odd(plan)
         for orphan in orphans:
-            say(f"{orphan} is recorded here and not in the inventory: fleet destroy {orphan}", "warning")
+            where = f"in {real.backend}" if real else "here"
+            say(f"{orphan} is recorded {where} and not in the inventory: fleet destroy {orphan}", "warning")
+        if real is not None:
+            real.say_notes()
         failed = sum(plan.error is not None for plan in plans)
         changed = sum(plan.changed for plan in plans if plan.error is None)
         say(f"{changed} of {len(plans)} sites would change; nothing was touched")
