@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import pulumi
 
 from fleet.model.site import SiteSpec
+from fleet.render.gpu import GPU_OPERATOR, KAI, queue
 
 from . import names
 from .arc_platform import FluxContent
@@ -33,11 +34,10 @@ from .in_cluster_objects import (
     flux_source,
     in_tree,
     namespaces_of,
-    queue,
     tree_objects,
 )
 from .in_cluster_registry import Store, store_objects, stores_of
-from .in_cluster_releases import FLUX, GPU_OPERATOR, KAI, Release, release_of
+from .in_cluster_releases import FLUX, Release, release_of
 from .left_out import LeftOut
 
 _KEPT = ("metadata.labels", "metadata.annotations")

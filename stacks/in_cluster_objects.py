@@ -1,11 +1,10 @@
-"""The objects of `InCluster` as plain values: what Flux needs on a site without Arc, and queues. Pure."""
+"""The objects of `InCluster` as plain values: what Flux needs on a site without Arc. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import yaml
 
-from fleet.model.kubernetes import Queue
 from fleet.model.site import SiteSpec
 from fleet.render.tree import render_site
 
@@ -70,34 +69,6 @@ def flux_entry(spec: SiteSpec) -> Object:
             "wait": True,
             "sourceRef": {"kind": "OCIRepository", "name": CONFIGURATION_NAME},
         },
-    }
-
-
-def queue(name: str, said: Queue) -> Object:
-    """A KAI queue (gpu-facts 1.4): every resource is said, as one that is not said allows nothing."""
-    spec: dict[str, Any] = {
-        "priority": said.priority,
-        "resources": {
-            resource: {"quota": quota, "limit": limit, "overQuotaWeight": said.over_quota_weight}
-            for resource, quota, limit in (
-                ("gpu", said.gpu_quota, said.gpu_limit),
-                ("cpu", said.cpu_quota, said.cpu_limit),
-                ("memory", said.memory_quota_mb, said.memory_limit_mb),
-            )
-        },
-    }
-    for key, value in (
-        ("parentQueue", said.parent),
-        ("preemptMinRuntime", said.preempt_min_runtime),
-        ("reclaimMinRuntime", said.reclaim_min_runtime),
-    ):
-        if value is not None:
-            spec[key] = value
-    return {
-        "apiVersion": "scheduling.run.ai/v2",
-        "kind": "Queue",
-        "metadata": {"name": name},
-        "spec": spec,
     }
 
 

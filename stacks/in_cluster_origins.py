@@ -1,10 +1,11 @@
 """Which field of the inventory each resource of `InCluster` comes from. Pure."""
 
 from fleet.model.site import SiteSpec
+from fleet.render.gpu import GPU_OPERATOR, KAI
 
 from .in_cluster_objects import CA_SECRET, namespaces_of, tree_objects
 from .in_cluster_registry import store_objects, stores_of
-from .in_cluster_releases import FLUX, GPU_OPERATOR, KAI
+from .in_cluster_releases import FLUX
 
 _ANY_IMAGE = "registry.example/distribution@sha256:0"  # which one makes no difference to the names
 

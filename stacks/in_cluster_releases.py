@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fleet import catalog
-from fleet.model.kubernetes import Gpu, GpuOperator, Kai
 from fleet.model.site import SiteSpec
+from fleet.render.gpu import GPU_OPERATOR, KAI, gpu_operator_values, kai_values
 from fleet.render.section import site_image
 
-GPU_OPERATOR: Final = "gpu-operator"
-KAI: Final = "kai-scheduler"
 FLUX: Final = "flux2"
 _FLUX_CONTROLLERS: Final = {
     # The image's last name, and where the chart's values have it: fluxcd-community/helm-charts,
@@ -74,12 +72,7 @@ def _wanted(spec: SiteSpec, component: str) -> str | None:
 def _values(spec: SiteSpec, component: str) -> Mapping[str, Any] | str:
     if component == FLUX:
         return _flux_values(spec)
-    assert spec.gpu is not None
-    if component == GPU_OPERATOR:
-        assert spec.gpu.operator is not None
-        return _gpu_operator_values(spec.gpu, spec.gpu.operator)
-    assert spec.gpu.kai is not None
-    return _kai_values(spec, spec.gpu.kai)
+    return gpu_operator_values(spec) if component == GPU_OPERATOR else kai_values(spec)
 
 
 def _flux_values(spec: SiteSpec) -> Mapping[str, Any] | str:
@@ -91,24 +84,3 @@ def _flux_values(spec: SiteSpec) -> Mapping[str, Any] | str:
             values[key] = {"image": site_image(spec, name), "tag": f"{tag}@{digest}"}
     missing = [name for name, key in _FLUX_CONTROLLERS.items() if key not in values]
     return f"components.{FLUX}.images has no digest of {', '.join(missing)}" if missing else values
-
-
-def _gpu_operator_values(gpu: Gpu, operator: GpuOperator) -> Mapping[str, Any]:
-    """For AKS Arc, whose nodes have a driver and a device plugin (facts 1.9, gpu-facts 2.3, 2.5)."""
-    return {
-        "nfd": {"enabled": True},
-        "driver": {"enabled": operator.driver},
-        "toolkit": {"enabled": operator.driver},
-        "devicePlugin": {"enabled": operator.device_plugin},
-        # Its ServiceMonitor is on by default and needs the definitions of the Prometheus operator.
-        "dcgmExporter": {"enabled": operator.metrics, "serviceMonitor": {"enabled": False}},
-        "migManager": {"enabled": gpu.sharing == "mig"},
-    }
-
-
-def _kai_values(spec: SiteSpec, kai: Kai) -> Mapping[str, Any]:
-    """`global.registry` is the one knob for a mirror (gpu-facts 1.1)."""
-    shared: dict[str, Any] = {"gpuSharing": kai.gpu_sharing}
-    if spec.registry is not None:
-        shared["registry"] = site_image(spec, "ghcr.io/kai-scheduler/kai-scheduler")
-    return {"global": shared}

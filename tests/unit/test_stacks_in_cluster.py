@@ -164,9 +164,9 @@ def test_charts_are_pinned_by_version_and_digest_or_left_out(monkeypatch: pytest
     operator = recording.resources["release-gpu-operator"]
     assert operator.inputs["chart"] == f"oci://registry.graz.factory.example/charts/gpu-operator@{DIGEST}"
     assert operator.inputs["version"] == "v26.7.0"
-    assert operator.inputs["values"]["driver"] == {"enabled": False}
-    assert operator.inputs["values"]["devicePlugin"] == {"enabled": False}
-    assert operator.inputs["values"]["toolkit"] == {"enabled": False}
+    assert operator.inputs["values"]["driver"]["enabled"] is False
+    assert operator.inputs["values"]["devicePlugin"]["enabled"] is False
+    assert operator.inputs["values"]["toolkit"]["enabled"] is False
     assert operator.inputs["values"]["dcgmExporter"]["serviceMonitor"] == {"enabled": False}
     assert operator.protect and operator.retain
     space = recording.resources["namespace-gpu-operator"].inputs["metadata"]
@@ -178,7 +178,7 @@ def test_charts_are_pinned_by_version_and_digest_or_left_out(monkeypatch: pytest
     }
     assert {"queue-site", "release-kai-scheduler"} <= recording.order("queue-agents")
 
-    unpinned = in_the_cluster(with_gpu_stack(GRAZ, {}))
+    unpinned = in_the_cluster(with_gpu_stack(GRAZ.model_copy(update={"components": {}}), {}))
     assert not [n for n in unpinned.resources if n.startswith("release-")]
     assert "components have no gpu-operator" in whys(unpinned)["the chart gpu-operator"]
 

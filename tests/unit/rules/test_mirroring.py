@@ -34,7 +34,7 @@ def link(mbps: int, minutes: int, days: str = "sun", more: str = "", chat: str =
 CASES = {
     "MIR001": Cases(
         fires=[
-            Case(operator("{host: nvcr.io}"), "fleet.yaml:{operator:} the GPU operator comes from registry.k8s.io, which the site's registry does not mirror",
+            Case(operator("{host: nvcr.io}"), "fleet.yaml:{operator: {metrics} the GPU operator comes from registry.k8s.io, which the site's registry does not mirror",
                  help="add '{host: registry.k8s.io}' to 'registry.upstreams'"),
             Case(registry("scan: true", (IMAGE, IMAGE.replace("registry.factory.example", "ghcr.io"))),
                  "fleet.yaml:{ghcr.io} 'chat' comes from ghcr.io, which the site's registry does not mirror"),
