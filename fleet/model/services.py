@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fleet.model.base import Cidr, DnsLabel, HostName, Many, PoolName, Shared
+from fleet.model.base import Cidr, DnsLabel, Guid, HostName, Many, PoolName, Shared
 from fleet.model.secrets import ClusterSecretRef
 
 
@@ -198,6 +198,16 @@ class Certificates(Shared):
     renew_days_before: Annotated[int, Field(ge=1, le=300)] = 30
 
 
+class VaultAccess(Shared):
+    """The Key Vault with the secrets of a site's workloads, and who reads it (requirement B15)."""
+
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z](-?[a-zA-Z0-9]){2,23}$")]
+    """Better not `azureLocal.keyVault`, which holds the keys of the machines."""
+    client_id: Guid
+    """Of the managed identity that may read it, federated with the service account `fleet-secrets` of each
+    namespace that has secrets (facts 2.5)."""
+
+
 class SecretStore(Shared):
     """How secrets reach the cluster (requirements A15, B15)."""
 
@@ -206,6 +216,8 @@ class SecretStore(Shared):
     artifact; `kubernetes`: put there by somebody else."""
     rotation_hours: Annotated[int, Field(ge=1, le=8760)] = 24
     """How often what Key Vault holds is looked at again."""
+    vault: VaultAccess | None = None
+    """Which vault, with `kind: key-vault`; without it somebody else puts the secrets into the cluster."""
 
 
 class Policies(Shared):

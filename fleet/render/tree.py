@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from fleet.diagnostics.diagnostic import FleetError
 from fleet.model.site import SiteSpec
-from fleet.render import agents, inference, platform, tools
+from fleet.render import agents, gpu, inference, platform, sandboxes, services, telemetry, tools
+from fleet.render.limits import check_files
 from fleet.render.section import Section
 from fleet.render.templating import render_template
 
-TOPICS = (platform, inference, tools, agents)
+TOPICS = (platform, services, telemetry, gpu, inference, sandboxes, tools, agents)
 """The modules that have something to say about a site's cluster, in the order of their reading."""
 
 
@@ -34,7 +35,7 @@ def render_site(spec: SiteSpec) -> RenderedTree:
     """The site's tree. The same spec gives the same bytes on every machine.
 
     Raises `FleetError`: TPL001 when a template asks for something that is not there, TPL002 when two things
-    would be the same file.
+    would be the same file, TPL004 to TPL006 for what a cluster would refuse (fleet/render/limits.py).
     """
     files: dict[str, str] = {}
     for path, text in _files(spec):
@@ -42,6 +43,7 @@ def render_site(spec: SiteSpec) -> RenderedTree:
             name = path.rpartition("/")[2].removesuffix(".yaml")
             raise FleetError("TPL002", f"{spec.name}: two things would be {path}", f"rename {name!r}")
         files[path] = text
+    check_files(spec.name, files)
     return RenderedTree(spec.name, {path: files[path] for path in sorted(files)})
 
 

@@ -1,7 +1,7 @@
 """Kubernetes' own programs, KWOK and Flux's kustomize-controller, built from source by the Go modules beside this file, once a version.
 
 No registry that this project uses serves them as programs. `go` builds what a module's `go.mod` pins (checked
-against its `go.sum`); the result lies in `~/.cache/fleet/tools/<digest of both files>/`, and is built again only
+against its `go.sum`); the result lies in `~/.cache/fleet/tools/<digest of the module's files>/`, and is built again only
 when a version changes. KWOK has a module of its own: it does not compile against the libraries of the Kubernetes
 that is pinned in `tools/`. So has Flux's kustomize-controller (its source-controller is not to be had this way: a
 library of it is on no module proxy).
@@ -25,6 +25,7 @@ PACKAGES = {
     "kustomize": ("tools", "sigs.k8s.io/kustomize/kustomize/v5"),
     "kwok": ("kwok", "sigs.k8s.io/kwok/cmd/kwok"),
     "kustomize-controller": ("flux", "github.com/fluxcd/kustomize-controller"),
+    "otelcol": ("collector", "."),
 }
 """Each program's module, a folder beside this file, and its package."""
 
@@ -54,7 +55,8 @@ def binary(name: str) -> Path:
 
 
 def _cache(module: Path) -> Path:
-    digest = hashlib.sha256((module / "go.mod").read_bytes() + (module / "go.sum").read_bytes()).hexdigest()
+    files = [module / "go.mod", module / "go.sum", *sorted(module.glob("*.go"))]
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fleet" / "tools" / digest[:16]
 
 

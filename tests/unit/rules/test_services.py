@@ -52,7 +52,7 @@ CASES = {
         near=[services("celery: {}", REDIS), services("celery: {broker: rabbitmq}", "bus: {kind: rabbitmq, storageGib: 20, replicas: 3}")],
     ),
     "SVC004": Cases(
-        fires=[Case(services("bus: {kind: kafka, storageGib: 20, replicas: 2}"), "sites/graz.yaml:1 2 replicas of kafka survive no more failures than 1", help="'replicas: 3'"),
+        fires=[Case(services("bus: {kind: kafka, storageGib: 20, replicas: 2}"), "sites/graz.yaml:1 2 replicas of kafka survive no more failures than 1", help="'replicas: 3'", also=("CMP002",)),
                Case(services("bus: {kind: nats, storageGib: 20, replicas: 4}"), "sites/graz.yaml:1 4 replicas of nats survive no more failures than 3")],
         near=[services("bus: {kind: kafka, storageGib: 20, replicas: 3}"), services("bus: {kind: kafka, storageGib: 20, replicas: 1}")],
     ),
