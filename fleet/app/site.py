@@ -1,7 +1,7 @@
 """Planning and applying one site."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fleet.diagnostics.diagnostic import FleetError
@@ -73,27 +73,27 @@ class SiteApplier:
         )
 
     def plan(self, spec: SiteSpec) -> SitePlan:
-        """What `deploy` would change at the site; changes nothing and needs no network."""
-        content = site_content(spec)
-        files = file_changes(self.artifacts.published_files(content.url), file_digests(content.tree))
+        """What `deploy` would change at the site; changes nothing and needs no network.
+
+        What cannot be told, and why, is in the plan's `error`; its artifact digest is empty if the site
+        cannot even be rendered.
+        """
+        plan = SitePlan(spec.name, spec.ring, spec.digest, "")
         try:
+            content = site_content(spec)
+            plan = replace(plan, artifact_digest=content.artifact.digest)
+            published = self.artifacts.published_files(content.url)
+            plan = replace(plan, files=file_changes(published, file_digests(content.tree)))
             result = self.engine.preview(self._run(spec, "deploy", content, secrets=False), self.on_event)
-            error = f"{result.error.code}: {result.error.message}" if result.error else None
         except FleetError as failure:
-            return SitePlan(
-                spec.name, spec.ring, spec.digest, content.artifact.digest, files=files, error=str(failure)
-            )
-        return SitePlan(
-            spec.name,
-            spec.ring,
-            spec.digest,
-            content.artifact.digest,
-            tuple(planned(change) for change in result.changes if change.op not in ("same", "read")),
-            result.counts.get("same", 0),
-            files,
-            tuple(urn.rsplit("::", 1)[-1] for urn in result.pending),
-            tuple(f"{change.name}: {path}" for change in result.changes for path in change.ignored),
-            error,
+            return replace(plan, error=str(failure))
+        return replace(
+            plan,
+            changes=tuple(planned(change) for change in result.changes if change.op not in ("same", "read")),
+            unchanged=result.counts.get("same", 0),
+            pending=tuple(urn.rsplit("::", 1)[-1] for urn in result.pending),
+            ignored=tuple(f"{change.name}: {path}" for change in result.changes for path in change.ignored),
+            error=f"{result.error.code}: {result.error.message}" if result.error else None,
         )
 
     def run_step(self, spec: SiteSpec, kind: str, content: SiteContent) -> StepOutcome:

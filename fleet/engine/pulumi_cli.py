@@ -1,9 +1,12 @@
 """The Pulumi engine: the Pulumi CLI through its Automation API. The only engine that touches real Azure.
 
-NOT EXERCISED BY THIS PROJECT'S TESTS beyond the refusal when the CLI is missing: they run where there is
-no `pulumi` program. Before relying on it, run one stack by hand against a test subscription.
+Exercised where a `pulumi` is on PATH (tests/parity), with a provider of toys and the sandbox's, on a backend
+of files: previews and updates. Elsewhere the tests have a stand-in for the Automation API. NEVER RUN AGAINST
+AZURE ITSELF, and its refresh, destroy and targets not against a CLI: before relying on it, run one stack by
+hand against a test subscription.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -117,7 +120,7 @@ class PulumiCliEngine:
         with _told_in_its_words("read the stack's outputs"):
             outputs = {k: SECRET if v.secret else v.value for k, v in stack.outputs().items()}
         with _told_in_its_words("export the stack"):
-            state = _deployment(stack)
+            state = self._deployment(run.stack.name)
         changes = tuple(sorted(collector.changes.values(), key=lambda change: change.urn))
         return StackResult(
             stack=run.stack,
@@ -141,7 +144,7 @@ class PulumiCliEngine:
 
         with _told_in_its_words("export the stack"):
             try:
-                selected = select_stack(
+                select_stack(
                     stack_name=stack.name,
                     project_name=stack.project,
                     program=lambda: None,
@@ -149,7 +152,7 @@ class PulumiCliEngine:
                 )
             except StackNotFoundError:
                 return ()
-            state = _deployment(selected)
+            state = self._deployment(stack.name)
         try:
             return stack_resources(
                 [ResourceState.from_json(document) for document in state.get("resources") or ()],
@@ -179,9 +182,17 @@ class PulumiCliEngine:
         The Automation API would pass it as an argument, where every process of the machine can read it.
         Raises `EngineError` with the CLI's words.
         """
+        self._pulumi("config", "set", "--secret", key, "--stack", stack_name, stdin=value)
+
+    def _deployment(self, stack_name: str) -> Mapping[str, Any]:
+        """What `pulumi stack export` has. The Automation API's would ask for the secrets in plain text."""
+        exported = json.loads(self._pulumi("stack", "export", "--stack", stack_name))
+        return exported.get("deployment") or {}
+
+    def _pulumi(self, *arguments: str, stdin: str = "") -> str:
         done = subprocess.run(  # noqa: S603 - fixed words, and a stack's name
-            ["pulumi", "config", "set", "--secret", key, "--stack", stack_name, "--non-interactive"],  # noqa: S607
-            input=value,
+            ["pulumi", *arguments, "--non-interactive"],  # noqa: S607
+            input=stdin,
             cwd=self._work_dir,
             env={**os.environ, **self._env},
             capture_output=True,
@@ -189,7 +200,8 @@ class PulumiCliEngine:
             check=False,
         )
         if done.returncode:
-            raise EngineError(f"pulumi config set failed: {done.stderr.strip()}")
+            raise EngineError(f"pulumi {' '.join(arguments[:2])} failed: {done.stderr.strip()}")
+        return done.stdout
 
 
 def _require_cli() -> None:
@@ -206,10 +218,6 @@ def _told_in_its_words(what: str) -> Iterator[None]:
         yield
     except CommandError as error:
         raise EngineError(f"pulumi could not {what}: {str(error).strip()}") from None
-
-
-def _deployment(stack: "Stack") -> Mapping[str, Any]:
-    return stack.export_stack().deployment or {}
 
 
 def _common(run: StackRun, listen: Callable[[Any], None]) -> dict[str, Any]:
@@ -250,15 +258,27 @@ class _Collector:
             op = "retain"
         if op is None or (data.type.startswith("pulumi:providers:") and "::default" in data.urn):
             return
-        details = data.detailed_diff or {}
-        changes = tuple(
-            PropertyChange(path, _KINDS.get(_text(diff.diff_kind).removesuffix("-replace"), "update"))
-            for path, diff in sorted(details.items())
-        )
         name = data.urn.rsplit("::", 1)[-1]
-        keys = tuple(data.keys or ())
-        self.changes[data.urn] = ResourceChange(data.urn, data.type, name, op, changes, keys)
         self._on_event(EngineEvent("started", data.urn, op))
+        known = self.changes.get(data.urn)
+        if _text(data.op) == "delete-replaced" and known is not None and known.op != "same":
+            return  # the new half of the replacement, told before, says what differs
+        keys = tuple(data.keys or ())
+        self.changes[data.urn] = ResourceChange(data.urn, data.type, name, op, _differences(data), keys)
+
+
+def _differences(data: Any) -> tuple[PropertyChange, ...]:
+    """What differs by leaf, or by top-level property where the provider tells no more."""
+    if data.detailed_diff:
+        return tuple(
+            PropertyChange(path, _KINDS.get(_text(diff.diff_kind).removesuffix("-replace"), "update"))
+            for path, diff in sorted(data.detailed_diff.items())
+        )
+    old, new = (side.inputs or {} if side is not None else {} for side in (data.old, data.new))
+    kinds: dict[tuple[bool, bool], ChangeKind] = {(True, False): "remove", (False, True): "add"}
+    return tuple(
+        PropertyChange(key, kinds.get((key in old, key in new), "update")) for key in sorted(data.diffs or ())
+    )
 
 
 def _text(value: Any) -> str:

@@ -136,6 +136,9 @@ class Model:
     def _done(self, known: Known, op: str, old: Known | None = None) -> None:
         name = known.toy.name
         self.ops[name] = op
+        if op == "replace":
+            # The CLI tells both halves, each under its own name.
+            self.ops[self.old_urns.get(known.urn, known.urn).rsplit("::", 1)[-1]] = op
         self.fresh[name] = known
         if known.toy.kind != "Group":
             made = op in ("create", "replace")

@@ -146,14 +146,14 @@ def settled(state: Mapping[str, Any]) -> list[dict[str, Any]]:
         )
         if resource["type"].startswith("pulumi:providers:"):
             kept[-1].pop("inputs", None), kept[-1].pop("outputs", None)
+        # The SDK sends dependencies in the order of a set, which is another in every process.
+        if "dependencies" in kept[-1]:
+            kept[-1]["dependencies"] = sorted(resource["dependencies"])
+        if by_key := kept[-1].get("propertyDependencies"):
+            kept[-1]["propertyDependencies"] = {key: sorted(urns or ()) for key, urns in by_key.items()}
         if "provider" in resource:
             kept[-1]["provider"] = resource["provider"].rsplit("::", 1)[0]
     return kept
 
 
-# `ignoreChanges` and `replaceOnChanges` are what a newer CLI records of the program's options, and the local
-# engine does not: a known difference (docs/parity.md).
-_FLEETING = {
-    *("id", "created", "modified", "sourcePosition", "stackTrace"),
-    *("ignoreChanges", "replaceOnChanges"),
-}
+_FLEETING = {"id", "created", "modified", "sourcePosition", "stackTrace"}

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.parity.cases import told_alike
 from tests.parity.model import Model, State
 from tests.parity.programs import Program, edited, first_program
 from tests.parity.stages import Local, ops
@@ -40,14 +39,14 @@ def play(local: Local, state: State, program: Program, abandoned: Counter[str], 
         assert "Protected" in {f.code for f in seen.failures}, where
     else:
         assert seen.error is None, where
-        assert told_alike(expected.ops, ops(seen), program), f"preview of {where}"
+        assert expected.ops == ops(seen), f"preview of {where}"
     expected = Model(state, preview=False).run(program)
     done = local.up(program)
     if expected.refused:
         assert "Protected" in {f.code for f in done.failures}, where
         return None
     assert done.error is None, where
-    assert told_alike(expected.ops, ops(done), program), where
+    assert expected.ops == ops(done), where
     abandoned.update(json.dumps(inputs, sort_keys=True) for inputs in expected.abandoned)
     standing = [k.inputs for k in expected.state if k.toy.kind != "Group"]
     assert local.world() == abandoned + Counter(json.dumps(i, sort_keys=True) for i in standing), where

@@ -163,10 +163,27 @@ def test_a_renamed_provider_keeps_its_resources(bench: Bench) -> None:
 def test_a_renamed_resource_may_be_replaced(bench: Bench) -> None:
     bench.up(lambda: Thing("a", name="one") and None)
     renamed = ResourceOptions(aliases=[Alias(name="a")])
-    result = bench.up(lambda: Thing("b", name="two", opts=renamed) and None)
-    assert ops(result) == {"b": "replace"}
+
+    def program() -> None:
+        Thing("b", name="two", opts=renamed)
+
+    # Both halves, each under its own name, as the CLI tells them.
+    assert ops(bench.preview(program)) == ops(bench.up(program)) == {"a": "replace", "b": "replace"}
     assert bench.things() == ["two"]
-    assert bench.up(lambda: Thing("b", name="two", opts=renamed) and None).counts == {"same": 2}
+    assert bench.up(program).counts == {"same": 2}
+
+
+def test_what_is_kept_and_replaced_under_a_new_name(bench: Bench) -> None:
+    """Deleted first, but for `retain_on_delete`: a preview and an update tell the same."""
+    old = ResourceOptions(retain_on_delete=True)
+    new = ResourceOptions(retain_on_delete=True, delete_before_replace=True, aliases=[Alias(name="a")])
+    bench.up(lambda: Thing("a", name="one", opts=old) and None)
+
+    def program() -> None:
+        Thing("b", name="two", opts=new)
+
+    assert ops(bench.preview(program)) == ops(bench.up(program)) == {"a": "replace", "b": "replace"}
+    assert bench.things() == ["one", "two"]
 
 
 def test_two_cannot_continue_one(bench: Bench) -> None:

@@ -233,8 +233,14 @@ def test_ignore_changes_and_replace_on_changes(bench: Bench) -> None:
     ignoring = ResourceOptions(ignore_changes=["size", "tags.env"])
     assert bench.up(program(2, "prod", ignoring)).counts == {"same": 2}
     assert bench.state_of("a")["inputs"] == {"name": "a", "size": 1, "tags": {"env": "dev", "keep": "1"}}
-    replacing = ResourceOptions(replace_on_changes=["tags.*"], delete_before_replace=True)
-    result = bench.up(program(1, "prod", replacing))
+    assert bench.state_of("a")["ignoreChanges"] == ["size", "tags.env"]
+    below = ResourceOptions(replace_on_changes=["tags.*"])
+    assert ops(bench.up(program(1, "prod", below))) == {"a": "update"}, "the provider tells `tags` alone"
+    assert bench.state_of("a")["replaceOnChanges"] == ["tags.*"]
+    assert "ignoreChanges" not in bench.state_of("a")
+    bench.effects()
+    replacing = ResourceOptions(replace_on_changes=["tags"], delete_before_replace=True)
+    result = bench.up(program(1, "test", replacing))
     assert ops(result) == {"a": "replace"}
     assert bench.effects() == ["delete /things/a", "create a"]
 

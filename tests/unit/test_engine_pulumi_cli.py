@@ -1,5 +1,6 @@
 """The pulumi engine against a stand-in for the Automation API: what it asks of it, and how errors come out."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from pulumi.automation import CommandError, StackNotFoundError
 
 from fleet.engine.pulumi_cli import PulumiCliEngine
-from fleet.ports.engine import EngineError, StackRef, StackResource, StackRun
+from fleet.ports.engine import EngineError, PropertyChange, StackRef, StackResource, StackRun
 
 STACK = StackRef("fleet", "turin")
 URN = "urn:pulumi:turin::fleet::cloud:index:Thing::"
@@ -49,6 +50,9 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeStack:
     monkeypatch.setattr("shutil.which", lambda _: "/bin/pulumi")
     for name in ("create_or_select_stack", "select_stack"):
         monkeypatch.setattr(pulumi.automation, name, lambda **_: fake)
+    monkeypatch.setattr(
+        PulumiCliEngine, "_pulumi", lambda *_: json.dumps({"deployment": fake.export_stack().deployment})
+    )
     return fake
 
 
@@ -110,19 +114,46 @@ def test_a_stack_that_the_backend_does_not_know_has_no_resources(
     assert engine.resources(STACK) == ()
 
 
-def test_what_stays_in_the_world_is_not_a_delete(stack: FakeStack, engine: PulumiCliEngine) -> None:
-    def step(name: str, retain: bool) -> Any:
-        old = SimpleNamespace(retain_on_delete=retain)
-        return SimpleNamespace(
-            op="delete", urn=URN + name, type="t", old=old, new=None, detailed_diff=None, keys=None
-        )
+def step(op: str, name: str, **told: Any) -> Any:
+    """The event that the CLI tells before a step."""
+    blank = dict.fromkeys(("old", "new", "detailed_diff", "diffs", "keys"))
+    metadata = SimpleNamespace(**{**blank, "op": op, "urn": URN + name, "type": "t", **told})
+    return SimpleNamespace(
+        resource_pre_event=SimpleNamespace(metadata=metadata), res_outputs_event=None, diagnostic_event=None
+    )
 
+
+def test_what_stays_in_the_world_is_not_a_delete(stack: FakeStack, engine: PulumiCliEngine) -> None:
     stack.events = [
-        SimpleNamespace(
-            resource_pre_event=SimpleNamespace(metadata=step(name, retain)),
-            res_outputs_event=None,
-            diagnostic_event=None,
-        )
+        step("delete", name, old=SimpleNamespace(retain_on_delete=retain, inputs={}))
         for name, retain in (("kept", True), ("gone", False))
     ]
     assert engine.preview(RUN).counts == {"retain": 1, "delete": 1}
+
+
+def test_what_differs_is_told_by_leaf_or_by_top_level_property(
+    stack: FakeStack, engine: PulumiCliEngine
+) -> None:
+    old = SimpleNamespace(retain_on_delete=False, inputs={"size": 1, "tags": {"env": "dev"}})
+    new = SimpleNamespace(retain_on_delete=False, inputs={"size": 2, "label": "x"})
+    leaf = {"tags.env": SimpleNamespace(diff_kind="update-replace")}
+    diffs = ["tags", "size", "label", "link"]
+    stack.events = [
+        step("update", "top", old=old, new=new, diffs=diffs),
+        step("update", "leaves", old=old, new=new, diffs=["tags"], detailed_diff=leaf),
+        step("create-replacement", "again", old=old, new=new, diffs=["size"], keys=["size"]),
+        step("delete-replaced", "again", old=old),
+        step("same", "left over", old=old, new=new),
+        step("delete-replaced", "left over", old=old),
+    ]
+    changes = {c.name: c for c in engine.preview(RUN).changes}
+    assert changes["top"].changes == (
+        PropertyChange("label", "add"),
+        PropertyChange("link", "update"),
+        PropertyChange("size", "update"),
+        PropertyChange("tags", "remove"),
+    )
+    assert changes["leaves"].changes == (PropertyChange("tags.env", "update"),)
+    assert (changes["again"].op, changes["again"].replace_keys) == ("replace", ("size",))
+    assert changes["again"].changes == (PropertyChange("size", "update"),)
+    assert changes["left over"].op == "replace"

@@ -99,6 +99,22 @@ def test_preview_that_must_compare_a_secret_says_so(bench: Bench) -> None:
         bench.preview(secretive())
 
 
+def test_a_secret_that_becomes_plain_is_no_change(bench: Bench) -> None:
+    """The provider gets the value to compare with; who has no passphrase cannot tell."""
+    bench.up(secretive("hunter-two"))
+    bench.effects()
+
+    def plain(text: str) -> Any:
+        return lambda: Thing("a", password=text) and None
+
+    assert ops(bench.preview(plain("hunter-two"), passphrase=PASSPHRASE)) == {"a": "same"}
+    assert ops(bench.preview(plain("hunter-two"), passphrase=None)) == {"a": "update"}
+    assert ops(bench.preview(plain("another"), passphrase=PASSPHRASE)) == {"a": "update"}
+    assert ops(bench.up(plain("hunter-two"))) == {"a": "same"}
+    assert bench.effects() == []
+    assert bench.state_of("a")["inputs"]["password"] == "hunter-two"
+
+
 def test_up_without_a_passphrase_has_no_effect(bench: Bench) -> None:
     def program() -> None:
         first = Thing("first")

@@ -151,6 +151,29 @@ def test_what_fails_is_a_value_with_code_and_words(tmp_path: Path) -> None:
     assert (outcome.ok, outcome.code) == (False, "SEC010")
 
 
+def test_what_fails_before_the_preview_is_in_the_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rendering, and reading what was published: neither may end `fleet up` for the other sites."""
+
+    def fails(*_: Any) -> Any:
+        raise FleetError("ART001", "it cannot be read")
+
+    engine = FakeEngine(result())
+    with monkeypatch.context() as patch:
+        patch.setattr(LayoutStore, "published_files", fails)
+        plan = applier(engine, tmp_path).plan(graz())
+    assert plan.error is not None
+    assert "it cannot be read" in plan.error
+    assert plan.artifact_digest == site_content(graz()).artifact.digest
+    monkeypatch.setattr("fleet.app.site.render_site", fails)
+    plan = applier(engine, tmp_path).plan(graz())
+    assert plan.error is not None
+    assert "it cannot be read" in plan.error
+    assert (plan.site, plan.artifact_digest, plan.changed) == ("graz", "", False)
+    assert engine.asked == []
+
+
 def test_an_unknown_step_is_refused(tmp_path: Path) -> None:
     spec = graz()
     outcome = applier(FakeEngine(result()), tmp_path).run_step(spec, "explode", site_content(spec))

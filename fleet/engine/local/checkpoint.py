@@ -36,6 +36,8 @@ _LISTS: Final = {
     "dependencies": "dependencies",
     "initErrors": "init_errors",
     "additionalSecretOutputs": "additional_secret_outputs",
+    "ignoreChanges": "ignore_changes",
+    "replaceOnChanges": "replace_on_changes",
 }
 _OTHERS: Final = frozenset(
     {"urn", "custom", "type", "inputs", "outputs", "propertyDependencies", "customTimeouts", "created"}
@@ -71,6 +73,8 @@ class ResourceState:
     init_errors: list[str] = field(default_factory=list)
     additional_secret_outputs: list[str] = field(default_factory=list)
     custom_timeouts: dict[str, float] = field(default_factory=dict)
+    ignore_changes: list[str] = field(default_factory=list)
+    replace_on_changes: list[str] = field(default_factory=list)
     created: str = ""
     modified: str = ""
     extra: dict[str, Any] = field(default_factory=dict)

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 
 from pulumi.runtime.proto import provider_pb2 as pb
 
 from fleet.engine.local.checkpoint import ResourceState
+from fleet.engine.local.inputs import compare
 from fleet.engine.local.provider_host import ProviderCallError
 from fleet.engine.local.session import Session, timeout_s
 from fleet.engine.local.targets import UNTARGETED_DEPENDANT
@@ -116,12 +118,16 @@ def _delete_one(session: Session, state: ResourceState, going: set[str]) -> str 
 def delete_now(session: Session, state: ResourceState, going: set[str], *, to_replace: bool = False) -> None:
     """Delete one resource and take it out of the state. Raises `ProviderCallError`.
 
-    With `to_replace` it stays in the state, marked, until its replacement is there. A resource whose
+    With `to_replace` it stays in the state, marked, until its replacement is there; one that is kept in the
+    world leaves the state at once. A resource whose
     `deleted_with` is among `going`, the URNs about to be deleted, needs no call of its own: it leaves the
     state together with that one.
     """
     if not _lives_outside(state):
-        _forget(session, state)
+        if to_replace:
+            session.snapshot.forget(state)
+        else:
+            _forget(session, state)
         session.snapshot.save()
         return
     if state.deleted_with in going:
@@ -183,17 +189,22 @@ def _lives_outside(state: ResourceState) -> bool:
 
 def _forget(session: Session, state: ResourceState) -> None:
     session.snapshot.forget(state)
-    # The second half of a replacement is no change of its own, nor is dropping what was only read.
-    if not state.delete and not state.pending_replacement and not state.external:
+    if state.delete:
+        # The second half of a replacement: told as one, under its own name, as in Pulumi.
+        session.report.other_half(state)
+    # Dropping what was only read is no change, and what made way has been told.
+    elif not state.pending_replacement and not state.external:
         kept = state.retain_on_delete and state.custom and not state.is_provider
         session.report.change(state, "retain" if kept else "delete")
 
 
-def delete_before_replacing(session: Session, old: ResourceState) -> None:
-    """Delete a resource that is about to be replaced, after those that must be replaced with it.
+def delete_before_replacing(session: Session, old: ResourceState, successor: str) -> None:
+    """Delete a resource that is about to be replaced by `successor`, after what must be replaced with it.
 
-    As in Pulumi: a dependant goes too if its own provider says that a new value in the properties which
-    come from the replaced resource forces its replacement. Raises `ProviderCallError`.
+    As in Pulumi: a dependant goes too if a new value in the properties which come from the replaced resource
+    forces its replacement, as its own provider or the `replace_on_changes` that it last had say. It is told
+    as replaced, also if the program has dropped it; so is `old` if the URN `successor` is another.
+    Raises `ProviderCallError`.
     """
     doomed = [old]
     urns = {old.urn}
@@ -210,10 +221,13 @@ def delete_before_replacing(session: Session, old: ResourceState) -> None:
         elif state is not old:
             state.pending_replacement = True
         session.replaced.add(state.urn)
+        if state.urn != successor:
+            session.report.change(state, "replace")
 
 
 def _must_follow(session: Session, state: ResourceState, urns: set[str]) -> bool:
-    if not state.custom or state.is_provider or not _lives_outside(state) or state.delete:
+    # One that is kept in the world (`retain_on_delete`) follows too.
+    if not state.custom or state.external or state.is_provider or state.delete or state.pending_replacement:
         return False
     if state.provider.rsplit("::", 1)[0] in urns or state.deleted_with in urns:
         return True
@@ -221,18 +235,6 @@ def _must_follow(session: Session, state: ResourceState, urns: set[str]) -> bool
     affected &= state.inputs.keys()
     if not affected:
         return False
-    client = session.providers.get(state.provider)
     news = {k: UNKNOWN_VALUE if k in affected else v for k, v in state.inputs.items()}
-    response = client.call(
-        "Diff",
-        pb.DiffRequest(
-            id=state.id,
-            urn=state.urn,
-            name=state.name,
-            type=state.type,
-            olds=to_struct(state.outputs, keep_secrets=client.accepts_secrets),
-            news=to_struct(news, keep_secrets=client.accepts_secrets),
-            old_inputs=to_struct(state.inputs, keep_secrets=client.accepts_secrets),
-        ),
-    )
-    return bool(response.replaces)
+    client = session.providers.get(state.provider)
+    return bool(compare(client, state, state.inputs, replace(state, inputs=news)).replaces)

@@ -4,26 +4,30 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from fleet.engine.local.values import leaves, mask
+from fleet.engine.local.values import Secret, leaves, mask, reveal
 from fleet.ports.engine import SECRET, UNKNOWN, PropertyChange
 
 _MISSING: Final = object()
-_STEP: Final = re.compile(r"""\["((?:[^"\\]|\\.)*)"\]|\[(\d+|\*)\]|\.?([^.\[\]]+)""")
+_STEP: Final = re.compile(r"""\.?\["((?:\\"|[^"])*)"\]|\.?\[(\d+|\*)\]|\.?([^.\[\]]+)""")
+_BARE: Final = re.compile("[A-Za-z0-9_]+")
 
 Path = tuple[str | int, ...]
 
 
 def parse_path(path: str) -> Path:
-    """Read a Pulumi property path: `a.b`, `a[0]`, `a["b.c"]`; `*` matches any key or index."""
+    """Read a Pulumi property path: `a.b`, `a[0]`, `a["b.c"]`; `*` matches any key or index.
+
+    Raises ValueError. The grammar is that of sdk/go/common/resource/properties_path.go in pulumi/pulumi.
+    """
     steps: list[str | int] = []
-    position = 0
+    position = len(path) if path.startswith(".") else 0
     while position < len(path):
         match = _STEP.match(path, position)
         if not match:
             raise ValueError(f"{path!r} is not a property path")
         quoted, index, name = match.groups()
         if quoted is not None:
-            steps.append(re.sub(r"\\(.)", r"\1", quoted))
+            steps.append(quoted.replace('\\"', '"'))
         elif index is not None:
             steps.append(index if index == "*" else int(index))
         else:
@@ -39,10 +43,16 @@ def matches(pattern: Path, path: Path) -> bool:
     return all(p in ("*", s) for p, s in zip(pattern, path, strict=False))
 
 
+def contains(pattern: Path, path: Path) -> bool:
+    """Whether `path` is at or under `pattern`: what `replace_on_changes` asks (`PropertyPath.Contains`)."""
+    return len(path) >= len(pattern) and matches(pattern, path)
+
+
 def property_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[PropertyChange, ...]:
     """The leaves that differ between two property bags, sorted by path, secrets masked.
 
-    Lists are compared by index. A secret is one leaf, whatever is in it.
+    Lists are compared by index. A secret is one leaf, whatever is in it; that something has become one, or is
+    none any more, is no difference of its own. A sealed one differs from every plain value.
     """
     return tuple(sorted(_changes((), dict(old), dict(new)), key=lambda change: change.path))
 
@@ -60,29 +70,39 @@ def _changes(path: Path, old: Any, new: Any) -> Iterator[PropertyChange]:
         yield PropertyChange(format_path(path), "add", None, mask(new))
     elif new is _MISSING:
         yield PropertyChange(format_path(path), "remove", mask(old), None)
-    elif old != new or isinstance(old, bool) is not isinstance(new, bool):
+    elif _differ(old, new):
         yield PropertyChange(format_path(path), "update", mask(old), mask(new))
 
 
+def _differ(old: Any, new: Any) -> bool:
+    if isinstance(old, Secret) or isinstance(new, Secret):
+        return bool(reveal(old) != reveal(new))
+    return old != new or isinstance(old, bool) is not isinstance(new, bool)
+
+
 def format_path(path: Iterable[str | int]) -> str:
-    """Write a property path as Pulumi prints it."""
+    """Write a property path as Pulumi prints it (`PropertyPath.String`)."""
     text = ""
     for step in path:
         if isinstance(step, int):
             text += f"[{step}]"
-        elif re.fullmatch(r"[^.\[\]\"]+", step):
+        elif _BARE.fullmatch(step):
             text += f".{step}" if text else step
         else:
-            text += '["' + step.replace("\\", "\\\\").replace('"', '\\"') + '"]'
+            text += '["' + step.replace('"', '\\"') + '"]'
     return text
 
 
 def ignore_changes(old: dict[str, Any], new: dict[str, Any], paths: Iterable[str]) -> dict[str, Any]:
-    """Copy `new` with the value at each path put back to what `old` has there, or removed if it has none."""
-    result: Any = _copy(new)
+    """Copy `new` with the value at each path put back to what `old` has there, or removed if it has none.
+
+    As in Pulumi (`PropertyPath.Reset`), nothing comes into being on the way to a path: what holds it must be
+    in `new` already, and a list keeps its length.
+    """
+    result: dict[str, Any] = _copy(new)
     for path in paths:
-        result = _restore(result, old, parse_path(path))
-    return dict(result)
+        _reset(parse_path(path), _copy(old), result)
+    return result
 
 
 def hidden_paths(old: dict[str, Any], new: dict[str, Any], paths: Iterable[str]) -> tuple[str, ...]:
@@ -101,25 +121,57 @@ def _veiled(side: Any) -> bool:
     return bool(found) and all(leaf in (SECRET, UNKNOWN) for leaf in found)
 
 
-def _restore(new: Any, old: Any, path: Path) -> Any:
+def _reset(path: Path, old: Any, new: Any) -> bool:
+    """Put back what is at `path`, in place; False where the rest of `*` is to be left as it is."""
     step, rest = path[0], path[1:]
-    if isinstance(new, dict) or (new is _MISSING and isinstance(old, dict)):
-        target: dict[str, Any] = new if isinstance(new, dict) else {}
-        olds: dict[str, Any] = old if isinstance(old, dict) else {}
-        for key in (olds.keys() | target.keys()) if step == "*" else [str(step)]:
-            before, now = olds.get(key, _MISSING), target.get(key, _MISSING)
-            value = before if not rest else _restore(now, before, rest)
-            if value is _MISSING:
-                target.pop(key, None)
-            else:
-                target[key] = value
-        return new if new is _MISSING and not target else target
-    if isinstance(new, list) and isinstance(old, list):
-        indices = range(len(new)) if step == "*" else [step] if isinstance(step, int) else []
-        for i in indices:
-            if i < len(new) and i < len(old):
-                new[i] = old[i] if not rest else _restore(new[i], old[i], rest)
-    return new
+    if isinstance(step, int):
+        return _reset_index(step, rest, old, new)
+    if step == "*":
+        return _reset_all(rest, old, new)
+    olds, news = isinstance(old, dict), isinstance(new, dict)
+    if rest:
+        if not olds or not news:
+            return not olds and not news
+        if step not in new:
+            return step not in old
+        return _reset(rest, old.get(step, _MISSING), new[step])
+    if olds and step in old:
+        if news:
+            new[step] = old[step]
+        return news
+    if news:
+        new.pop(step, None)
+    return True
+
+
+def _reset_index(index: int, rest: Path, old: Any, new: Any) -> bool:
+    olds, news = isinstance(old, list), isinstance(new, list)
+    if not olds or not news:
+        return not olds and not news
+    if index >= len(old) or index >= len(new):
+        return not rest and index >= len(old) and index >= len(new)
+    if rest:
+        return _reset(rest, old[index], new[index])
+    new[index] = old[index]
+    return True
+
+
+def _reset_all(rest: Path, old: Any, new: Any) -> bool:
+    if isinstance(old, dict) and isinstance(new, dict):
+        if not rest:
+            new.clear()
+            new.update(old)
+            return True
+        # Sorted, as one that cannot be put back leaves those after it; Pulumi takes them in any order.
+        return all(key in new and _reset(rest, old[key], new[key]) for key in sorted(old))
+    if isinstance(old, list) and isinstance(new, list):
+        for index in range(min(len(old), len(new))):
+            if not rest:
+                new[index] = old[index]
+            elif not _reset(rest, old[index], new[index]):
+                return False
+        return len(old) == len(new)
+    return not rest and isinstance(new, dict | list)
 
 
 def _copy(value: Any) -> Any:

@@ -1,17 +1,22 @@
 """A resource's inputs: what the program gives, checked by the provider, and how they differ from before."""
 
 import hashlib
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from pulumi.runtime.proto import provider_pb2 as pb
 
 from fleet.engine.local.checkpoint import ResourceState
-from fleet.engine.local.diff import matches, parse_path, property_changes
+from fleet.engine.local.diff import contains, ignore_changes, parse_path, property_changes
 from fleet.engine.local.goals import Goal
 from fleet.engine.local.provider_host import ProviderCallError, ProviderClient
 from fleet.engine.local.session import Session
 from fleet.engine.local.values import annotate_secrets, from_struct, to_struct
 from fleet.ports.engine import PropertyChange
+
+_REPLACING: Final = frozenset(
+    {pb.PropertyDiff.ADD_REPLACE, pb.PropertyDiff.DELETE_REPLACE, pb.PropertyDiff.UPDATE_REPLACE}
+)
 
 
 def new_state(goal: Goal, inputs: dict[str, Any]) -> ResourceState:
@@ -30,6 +35,8 @@ def new_state(goal: Goal, inputs: dict[str, Any]) -> ResourceState:
         property_dependencies=goal.property_dependencies,
         additional_secret_outputs=list(goal.additional_secret_outputs),
         custom_timeouts=goal.custom_timeouts,
+        ignore_changes=list(goal.ignore_changes),
+        replace_on_changes=list(goal.replace_on_changes),
     )
 
 
@@ -65,38 +72,71 @@ def checked(
     return dict(session.secrets.reuse(inputs, old.inputs)) if old else inputs
 
 
+@dataclass(frozen=True)
+class Difference:
+    """How a resource differs from its goal: what of it forces a replacement, and whether to delete first."""
+
+    changes: tuple[PropertyChange, ...]
+    differs: bool
+    replaces: tuple[str, ...]
+    delete_first: bool
+
+
 def difference(
     session: Session, goal: Goal, old: ResourceState, state: ResourceState, client: ProviderClient
-) -> tuple[tuple[PropertyChange, ...] | None, tuple[str, ...], bool]:
-    """What differs (None: nothing), what of it forces a replacement, and whether to delete first."""
+) -> Difference:
+    """What a provider, and the goal's own `replace_on_changes`, say about the way to a new state."""
+    known = session.secrets.comparable(old.inputs, state.inputs)
+    found = compare(client, old, known, state)
+    if _provider_changed(session.snapshot.renamed(old.provider), goal.provider):
+        return replace(found, differs=True, replaces=(*found.replaces, "provider"))
+    # What did not come up the last time is brought to its goal again, changed or not.
+    return replace(found, differs=found.differs or bool(old.init_errors))
+
+
+def compare(
+    client: ProviderClient, old: ResourceState, known: dict[str, Any], state: ResourceState
+) -> Difference:
+    """What a provider says about the way from `old`, whose inputs are `known`, to `state`.
+
+    What forces a replacement is what the provider says does, and what of the differences that it tells is at
+    or under a path of `replace_on_changes`: a top-level name is not under `tags.env`
+    (`applyReplaceOnChanges` in pkg/resource/deploy/step_generator.go of pulumi/pulumi). Where it leaves the
+    comparison to the engine, that compares the inputs. Raises `ProviderCallError`.
+    """
     response = client.call(
         "Diff",
         pb.DiffRequest(
             id=old.id,
-            urn=goal.urn,
-            name=goal.name,
-            type=goal.type,
+            urn=state.urn,
+            name=state.name,
+            type=state.type,
             olds=to_struct(old.outputs, keep_secrets=client.accepts_secrets),
             news=to_struct(state.inputs, keep_secrets=client.accepts_secrets),
-            old_inputs=to_struct(old.inputs, keep_secrets=client.accepts_secrets),
-            ignoreChanges=goal.ignore_changes,
+            old_inputs=to_struct(known, keep_secrets=client.accepts_secrets),
+            ignoreChanges=state.ignore_changes,
         ),
     )
-    changes = property_changes(old.inputs, state.inputs)
+    news = state.inputs
+    detailed = dict(response.detailedDiff) if response.hasDetailedDiff else {}
+    told = {*response.diffs, *detailed}
+    differs = response.changes == pb.DiffResponse.DIFF_SOME
     if response.changes == pb.DiffResponse.DIFF_UNKNOWN:
-        differs = bool(changes)
-    else:
-        differs = response.changes == pb.DiffResponse.DIFF_SOME
-    replaces = list(response.replaces)
+        news = ignore_changes(known, news, state.ignore_changes)
+        told = {change.path for change in property_changes(known, news)}
+        told |= {str(parse_path(path)[0]) for path in told}
+        differs = bool(told)
+    replaces = dict.fromkeys(response.replaces)
+    replaces |= dict.fromkeys(path for path, diff in sorted(detailed.items()) if diff.kind in _REPLACING)
     if differs:
-        touched = [*(c.path for c in changes), *response.detailedDiff, *response.diffs]
-        for pattern in map(parse_path, goal.replace_on_changes):
-            replaces += [p for p in touched if matches(pattern, parse_path(p)) and p not in replaces]
-    if _provider_changed(session.snapshot.renamed(old.provider), goal.provider):
-        differs, replaces = True, [*replaces, "provider"]
-    # What did not come up the last time is brought to its goal again, changed or not.
-    differs = differs or bool(old.init_errors)
-    return changes if differs else None, tuple(replaces) if differs else (), response.deleteBeforeReplace
+        for pattern in map(parse_path, state.replace_on_changes):
+            replaces |= dict.fromkeys(path for path in sorted(told) if contains(pattern, parse_path(path)))
+    return Difference(
+        property_changes(known, news),
+        differs,
+        tuple(replaces) if differs else (),
+        response.deleteBeforeReplace,
+    )
 
 
 def _provider_changed(old: str, new: str) -> bool:

@@ -41,6 +41,11 @@ class Lineage:
         with self._lock:
             return urn in self._declared
 
+    def former(self, urn: str) -> str:
+        """The URN under which the state had what the program declares; the same for what was not renamed."""
+        with self._lock:
+            return self._former.get(urn, urn)
+
     def find(self, goal: Goal) -> ResourceState | None:
         """The resource that a goal continues, under its URN or one of its aliases; None for a new one.
 

@@ -3,11 +3,12 @@
 import asyncio
 import contextvars
 import threading
+import traceback
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from fleet.engine.local.event_loop import ProgramLoop
 from fleet.ports.engine import StackRun
 
 
@@ -38,13 +39,17 @@ def _run(run: StackRun, monitor: Any, engine: Any, preview: bool, stopping: thre
     config = {_full_key(k, run): v for k, v in {**run.config, **run.secret_config}.items()}
     set_all_config(config, [_full_key(k, run) for k in run.secret_config])
 
-    loop = asyncio.new_event_loop()
     # Registrations block a thread each; what is changed at once is limited by the monitor, not here.
-    loop.set_default_executor(ThreadPoolExecutor(max_workers=max(run.parallel, 1) * 4))
+    watched = ProgramLoop(max(run.parallel, 1) * 4, stuck=lambda: _break_off(loop, waiting))
+    loop = watched.loop
     # Tasks that wait for a resource whose program has failed end with errors that nobody awaits.
     loop.set_exception_handler(lambda _loop, _context: None)
+    waiting = loop.create_task(run_in_stack(partial(_run_and_wait, run.program)))
     try:
-        loop.run_until_complete(run_in_stack(partial(_run_and_wait, run.program)))
+        loop.run_until_complete(waiting)
+    except asyncio.CancelledError as error:
+        stopping.set()
+        raise _why_it_waited(error) from None
     except BaseException:
         stopping.set()
         raise
@@ -54,6 +59,25 @@ def _run(run: StackRun, monitor: Any, engine: Any, preview: bool, stopping: thre
         loop.run_until_complete(_end(asyncio.all_tasks(loop)))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
+
+
+def _break_off(loop: asyncio.AbstractEventLoop, waiting: asyncio.Task[None]) -> None:
+    """End a program that waits for what will never come.
+
+    An error inside of a resource's constructor leaves outputs behind that nothing will ever set, and before
+    the SDK passes on an error of the program, it waits for all outputs.
+    """
+    if not waiting.done():
+        loop.call_soon(waiting.cancel)
+
+
+def _why_it_waited(error: BaseException) -> BaseException:
+    """The program's own error, which the SDK keeps in a variable while it waits; or that it has none."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        kept = frame.f_locals.get("ex") if frame.f_code.co_name == "run_pulumi_func" else None
+        if isinstance(kept, BaseException) and not isinstance(kept, asyncio.CancelledError):
+            return kept
+    return RuntimeError("the program waits for an output that nothing will ever set")
 
 
 async def _end(tasks: set[asyncio.Task[Any]]) -> None:

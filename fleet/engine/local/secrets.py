@@ -11,9 +11,10 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any, Final
 
-from fleet.engine.local.values import SealedSecret, Secret, leaves, transform
+from fleet.engine.local.values import UNKNOWN_VALUE, SealedSecret, Secret, leaves, transform
 from fleet.ports.engine import PassphraseError
 
 _ROUNDS: Final = 1_000_000
@@ -100,6 +101,22 @@ class StackSecrets:
         if isinstance(new, list) and isinstance(old, list) and len(new) == len(old):
             return [self.reuse(a, b) for a, b in zip(new, old, strict=True)]
         return new
+
+    def comparable(self, old: Any, new: Any) -> Any:
+        """Copy `old` with each sealed secret opened where `new` is plain, to tell whether it is the same.
+
+        Without a passphrase it stays sealed, and so differs.
+        """
+        if isinstance(old, SealedSecret):
+            plain = (
+                new is not None and new is not UNKNOWN_VALUE and not isinstance(new, Secret | SealedSecret)
+            )
+            return self.open(old) if plain and self.available else old
+        if isinstance(old, dict) and isinstance(new, dict):
+            return {key: self.comparable(value, new.get(key)) for key, value in old.items()}
+        if isinstance(old, list) and isinstance(new, list):
+            return [self.comparable(a, b) for a, b in zip_longest(old, new[: len(old)])]
+        return old
 
     def remember(self, value: Any) -> None:
         """Note the texts of a plain secret value, so that `redact` can remove them.

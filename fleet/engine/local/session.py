@@ -75,6 +75,13 @@ class Report:
             )
         self.event("finished", state, op)
 
+    def other_half(self, state: ResourceState) -> None:
+        """Record that the old half of a replacement goes, unless the new one is told under the same URN."""
+        with self._lock:
+            told = self.changes.get(state.urn)
+        if told is None or told.op == "same":
+            self.change(state, "replace")
+
     def fail(self, state: ResourceState | None, code: str, message: str) -> None:
         """Record a failure. Without a resource it is the program's."""
         message = self._secrets.redact(message)

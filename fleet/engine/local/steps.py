@@ -11,7 +11,7 @@ from fleet.engine.local.diff import hidden_paths, ignore_changes, property_chang
 from fleet.engine.local.effects import create, need_passphrase, update
 from fleet.engine.local.goals import Goal
 from fleet.engine.local.imports import is_import, step_import
-from fleet.engine.local.inputs import checked, difference, new_state, refuse_failures
+from fleet.engine.local.inputs import Difference, checked, difference, new_state, refuse_failures
 from fleet.engine.local.provider_host import ProviderCallError, ProviderClient
 from fleet.engine.local.session import Session
 from fleet.engine.local.values import from_struct, to_struct
@@ -89,21 +89,23 @@ def step_custom(session: Session, goal: Goal, client: ProviderClient) -> Resourc
         # Deleted already to make way, or only read so far: there is nothing to compare with.
         state = new_state(goal, checked(session, goal, None, client))
         create(session, state, client, instead_of=old)
-        op: Op = "replace" if goal.urn in session.replaced else "create"
+        gone = {goal.urn, session.lineage.former(goal.urn)} & session.replaced
+        op: Op = "replace" if gone or (old is not None and old.pending_replacement) else "create"
         session.report.change(state, op, property_changes({}, state.inputs))
         return state
 
     kept = replace(goal, inputs=ignore_changes(old.inputs, goal.inputs, goal.ignore_changes))
     state = new_state(goal, checked(session, kept, old, client))
     state.import_id = old.import_id
-    changes, replaces, delete_first = difference(session, goal, old, state, client)
-    if replaces:
-        return _replace(session, goal, old, client, replaces, delete_first)
+    found = difference(session, goal, old, state, client)
+    if found.replaces:
+        return _replace(session, goal, old, client, found)
     ignored = hidden_paths(old.inputs, goal.inputs, goal.ignore_changes)
-    if changes is not None:
+    if found.differs:
         update(session, goal, old, state, client)
-        session.report.change(state, "update", changes, ignored=ignored)
+        session.report.change(state, "update", found.changes, ignored=ignored)
     else:
+        need_passphrase(session, state)
         state.id, state.outputs = old.id, old.outputs
         state.created, state.modified = old.created, old.modified
         session.snapshot.record(state, old)
@@ -116,10 +118,11 @@ def _replace(
     goal: Goal,
     old: ResourceState,
     client: ProviderClient,
-    keys: tuple[str, ...],
-    delete_first: bool,
+    found: Difference,
 ) -> ResourceState:
-    if goal.protect and not session.run.options.unprotect:
+    keys, delete_first = found.replaces, found.delete_first
+    # As in Pulumi: what only this run protects is still made anew.
+    if goal.protect and old.protect and not session.run.options.unprotect:
         raise ProviderCallError(
             "Protected",
             f"it must be replaced ({', '.join(keys)} changed) and it is protected; "
@@ -136,7 +139,7 @@ def _replace(
     if goal.delete_before_replace is not None:
         delete_first = goal.delete_before_replace
     if delete_first:
-        delete_before_replacing(session, old)
+        delete_before_replacing(session, old, goal.urn)
         create(session, state, client, instead_of=old)
     else:
         # Once its successor stands, maybe in part, it goes when nothing uses it any more.
