@@ -8,6 +8,7 @@ from typing import Any
 from fleet.model.site import SiteSpec
 from fleet.render.tree import render_site
 from tests.conformance.cluster import Cluster, Document, RefusedError, wait_until
+from tests.conformance.definitions import checkable
 from tests.conformance.nodes import nodes_of
 from tests.conformance.rendering import BuiltPart, parts_in_order
 
@@ -51,7 +52,7 @@ class DeployedSite:
         namespaces = [document for document in part.objects if document.value["kind"] == "Namespace"]
         for document in namespaces:
             self.cluster.apply(document)
-        for document in part.objects:
+        for document in checkable(part.objects):
             if document not in namespaces:
                 self.cluster.apply(document)
 
@@ -116,7 +117,7 @@ class DeployedSite:
 
     def clear(self) -> None:
         """Take away what was applied, the last first, then the nodes. Namespaces stay, as when Flux prunes."""
-        for document in reversed(self.objects):
+        for document in reversed(checkable(self.objects)):
             if document.value["kind"] != "Namespace":
                 with contextlib.suppress(RefusedError):  # 404: it was never applied
                     self.cluster.delete(document.value)

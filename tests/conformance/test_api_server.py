@@ -42,8 +42,10 @@ def trees() -> dict[str, RenderedTree]:
 def refusals(cluster: Cluster, found: Sequence[Document], *, dry_run: bool = False) -> list[str]:
     messages = []
     for document in checkable(found):
+        # Of a quota in force no pod is let in before a controller has counted, and none runs here.
+        only_asked = dry_run or document.value["kind"] == "ResourceQuota"
         try:
-            cluster.apply(document, dry_run=dry_run)
+            cluster.apply(document, dry_run=only_asked)
         except RefusedError as error:
             messages.append(f"{document.name}: {error}")
     return messages

@@ -14,6 +14,7 @@ import yaml
 
 from fleet.model.site import SiteSpec
 from fleet.render.section import GUARDED
+from fleet.render.tools import tools_of
 from fleet.render.tree import render_site
 from tests.bench.generate_fleet import generate
 from tests.conformance.cluster import Document
@@ -27,8 +28,9 @@ Flow = tuple[str, str, str, int]
 INTERNET, METADATA = Place("internet", "203.0.113.10"), Place("instance metadata", "169.254.169.254")
 # Pods that this tree does not hold: what else runs in its namespaces, or beside them.
 STRANGERS = (
-    Place("platform/gateway", "10.244.9.1", "platform", {"app": "gateway"}),
-    Place("observability/collector", "10.244.9.2", "observability", {"app": "collector"}),
+    Place("platform/gateway", "10.244.9.1", "platform", {"app": "gateway", "fleet/role": "ingress"}),
+    Place("platform/stranger", "10.244.9.9", "platform", {"app": "stranger"}),
+    Place("observability/stranger", "10.244.9.2", "observability", {"app": "stranger"}),
     Place("flux-system/source-controller", "10.244.9.3", "flux-system", {"app": "source-controller"}),
     Place("default/stranger", "10.244.9.4", "default", {"app": "stranger"}),
     Place("agents/stranger", "10.244.9.5", "agents", {"app": "stranger"}),
@@ -37,6 +39,7 @@ STRANGERS = (
     Place("kube-system/other", "10.244.9.8", "kube-system", {"k8s-app": "other"}),
 )
 DNS = "kube-system/coredns"
+API_SERVER = "API server"
 
 
 def sites() -> dict[str, SiteSpec]:
@@ -50,11 +53,17 @@ def with_more() -> SiteSpec:
     files = factory_files()
     fleet = yaml.safe_load(files["fleet.yaml"])
     defaults = fleet["defaults"]
-    defaults["inference"]["second"] = defaults["inference"]["chat"]
+    # The second falls back to the first, and decides for the third, which nobody else calls.
+    chat = defaults["inference"]["chat"]
+    defaults["inference"]["second"] = {**chat, "fallback": {"to": "deployment", "deployment": "chat"}}
+    defaults["inference"]["third"] = chat
+    routes = [{"kind": "complex", "deployment": "third", "timeoutSeconds": 60}]
+    defaults["router"] = {"model": "second", "routes": routes}
     defaults["tools"] |= {
         "reports": {
             **defaults["tools"]["work-orders"],
             "allowedDestinations": [{"cidr": "10.30.9.0/28", "port": 5432}],
+            "fallback": "work-orders",
         },
         "idle": {**defaults["tools"]["work-orders"], "allowedDestinations": []},
     }
@@ -104,13 +113,33 @@ def expected(spec: SiteSpec, places: Sequence[Place]) -> set[Flow]:
     for namespace in GUARDED:
         for pod in pods[namespace]:
             flows |= {(pod.name, DNS, "UDP", 53), (pod.name, DNS, "TCP", 53)}
+            if spec.telemetry is not None:
+                flows |= {(pod.name, "observability/collector", "TCP", port) for port in (4317, 4318)}
     for name, agent in spec.agents.items():
         flows.add((f"agents/{name}", f"platform/{agent.inference}", "TCP", 8443))
-        flows |= {(f"agents/{name}", f"tools/{tool}", "TCP", 8080) for tool in agent.tools}
-        callers = {pod.name for namespace in ("platform", *agent.callers) for pod in pods[namespace]}
-        # What serves models calls no agent; anything else of the platform may, such as its gateway.
+        flows |= {(f"agents/{name}", f"tools/{tool}", "TCP", 8443) for tool in tools_of(spec, agent)}
+        callers = {pod.name for namespace in agent.callers for pod in pods[namespace]}
+        # What serves models calls no agent. The ingress calls those that nobody inside does.
         callers -= {f"platform/{model}" for model in spec.inference}
+        if not agent.callers and spec.platform.ingress is not None:
+            callers.add("platform/gateway")
         flows |= {(caller, f"agents/{name}", "TCP", 8080) for caller in callers - {f"agents/{name}"}}
+    if spec.platform.ingress is not None:
+        # The ingress is the entry for the site's own networks, and asks the API server what leads where.
+        own = (spec.azure_local.management.cidr, spec.kubernetes.network.cidr)
+        networks = spec.platform.ingress.allowed_cidrs or own
+        flows.add(("platform/gateway", API_SERVER, "TCP", 6443))
+        flows |= {
+            (place.name, "platform/gateway", "TCP", 8443)
+            for place in pods[""]
+            if any(ip_address(place.address) in network for network in networks)
+        }
+    routed = {route.deployment for route in spec.router.routes} if spec.router is not None else set()
+    for name, deployment in spec.inference.items():
+        called = routed if spec.router is not None and spec.router.model == name else set()
+        if deployment.fallback.deployment is not None:
+            called = called | {deployment.fallback.deployment}
+        flows |= {(f"platform/{name}", f"platform/{other}", "TCP", 8443) for other in called - {name}}
     for name, tool in spec.tools.items():
         for destination in tool.allowed_destinations:
             flows |= {
@@ -118,6 +147,10 @@ def expected(spec: SiteSpec, places: Sequence[Place]) -> set[Flow]:
                 for place in pods[""]
                 if ip_address(place.address) in destination.cidr
             }
+        if tool.authentication == "token":  # whose it is, the API server knows
+            flows.add((f"tools/{name}", API_SERVER, "TCP", 6443))
+        if tool.fallback is not None:
+            flows.add((f"tools/{name}", f"tools/{tool.fallback}", "TCP", 8443))
     return flows
 
 
@@ -137,8 +170,9 @@ def found_flows(
 def flows_of(spec: SiteSpec) -> tuple[set[Flow], set[Flow]]:
     """Expected and found."""
     objects = rendered(render_site(spec))
-    places = [*workloads(objects), *STRANGERS, INTERNET, METADATA, *destinations(spec).values()]
-    numbers = {22, 53, 80, 443, 8080, 8443} | {
+    api_server = Place(API_SERVER, str(spec.kubernetes.control_plane.vip))
+    places = [*workloads(objects), *STRANGERS, INTERNET, METADATA, api_server, *destinations(spec).values()]
+    numbers = {22, 53, 80, 443, 4317, 4318, 6443, 8080, 8443} | {
         d.port for tool in spec.tools.values() for d in tool.allowed_destinations
     }
     ports = [("UDP", 53), ("UDP", 443), *(("TCP", number) for number in sorted(numbers))]
@@ -170,11 +204,17 @@ def test_the_table_in_words() -> None:
     yes = [
         (agent, "platform/chat", "TCP", 8443),
         (planner, "platform/second", "TCP", 8443),
-        (agent, "tools/work-orders", "TCP", 8080),
+        ("platform/second", "platform/chat", "TCP", 8443),
+        ("platform/second", "platform/third", "TCP", 8443),
+        (agent, "tools/work-orders", "TCP", 8443),
+        ("tools/reports", "tools/work-orders", "TCP", 8443),
+        ("tools/work-orders", API_SERVER, "TCP", 6443),
         ("tools/work-orders", "10.30.8.20", "TCP", 443),
         ("tools/work-orders", "10.30.8.21", "TCP", 1433),
         ("tools/reports", "10.30.9.15", "TCP", 5432),
         (agent, DNS, "UDP", 53),
+        (agent, "observability/collector", "TCP", 4318),
+        ("platform/chat", "observability/collector", "TCP", 4317),
         ("tools/idle", DNS, "UDP", 53),
         ("platform/gateway", agent, "TCP", 8080),
         ("observability/collector", planner, "TCP", 8080),
@@ -182,8 +222,15 @@ def test_the_table_in_words() -> None:
     ]
     no = [
         (agent, "platform/second", "TCP", 8443),
+        ("platform/chat", "platform/second", "TCP", 8443),
+        ("platform/second", "platform/third", "TCP", 8080),
+        (planner, "platform/third", "TCP", 8443),
         (agent, "platform/chat", "TCP", 8080),
-        (agent, "tools/reports", "TCP", 8080),
+        (agent, "tools/reports", "TCP", 8443),
+        ("platform/stranger", agent, "TCP", 8080),
+        ("platform/gateway", planner, "TCP", 8080),
+        (agent, API_SERVER, "TCP", 6443),
+        ("tools/work-orders", "tools/reports", "TCP", 8443),
         (planner, agent, "TCP", 8080),
         ("tools/work-orders", "10.30.8.20", "TCP", 1433),
         ("tools/work-orders", "10.30.9.15", "TCP", 5432),
@@ -195,6 +242,8 @@ def test_the_table_in_words() -> None:
         (agent, INTERNET.name, "TCP", 443),
         (agent, "kube-system/other", "UDP", 53),
         (agent, "observability/collector", "TCP", 443),
+        (agent, "observability/stranger", "TCP", 4318),
+        ("observability/collector", "platform/chat", "TCP", 8443),
         ("platform/chat", agent, "TCP", 8080),
         ("platform/chat", INTERNET.name, "TCP", 443),
         ("observability/collector", agent, "TCP", 8080),

@@ -13,7 +13,8 @@ import pytest
 from fleet.model.site import SiteSpec
 from tests.bench.generate_fleet import generate
 from tests.conformance.cluster import Cluster, Document, RefusedError
-from tests.conformance.deployed import DeployedSite, Object, config_maps_of, deployed, secrets_of
+from tests.conformance.definitions import definitions
+from tests.conformance.deployed import NAMESPACES, DeployedSite, Object, config_maps_of, deployed, secrets_of
 from tests.conformance.nodes import GPU
 from tests.conformance.running import running_cluster
 from tests.factory import Edits, factory_inventory, load
@@ -35,6 +36,7 @@ UPGRADE: Edits = {
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with running_cluster(tmp_path_factory.mktemp("cluster"), nodes=True) as running:
+        running.install(definitions())
         yield running
 
 
@@ -79,7 +81,7 @@ def test_a_generated_site_gets_ready(
 
 def check_placement(site: DeployedSite) -> None:
     """Every pod is on a node of the pool that the inventory gives it, and no node gives more GPUs than it has."""
-    spec, pods = site.spec, site.pods()
+    spec, pods = site.spec, ours(site)
     replicas: dict[str, int] = {}
     pool_of: dict[str, str] = {}
     for group in (spec.inference, spec.agents, spec.tools):
@@ -103,7 +105,9 @@ def check_placement(site: DeployedSite) -> None:
 def check_budgets(site: DeployedSite) -> None:
     """A node can always be drained: each budget lets one pod go. Of one replica that is the only one."""
     found = site.of_kind("PodDisruptionBudget")
-    assert len(found) == len(site.of_kind("Deployment"))
+    # The collector is one pod with a volume: it goes and comes back.
+    budgeted = [d for d in site.of_kind("Deployment") if d.value["metadata"]["namespace"] in NAMESPACES]
+    assert len(found) == len(budgeted)
     replicas = {d.value["metadata"]["name"]: d.value["spec"]["replicas"] for d in site.of_kind("Deployment")}
     for budget in found:
         count = replicas[budget.value["metadata"]["name"]]
@@ -204,9 +208,19 @@ def test_pods_wait_for_these_secrets_and_no_others(cluster: Cluster, tmp_path: P
         rendered = {
             (d.value["metadata"]["namespace"], d.value["metadata"]["name"]) for d in site.of_kind("ConfigMap")
         }
-        assert config_maps_of(site.objects) <= rendered
+        # What trust-manager makes of the Bundle, and what every namespace has by itself.
+        bundle = site.of_kind("Bundle")[0].value
+        trusting = bundle["spec"]["target"]["namespaceSelector"]["matchExpressions"][0]["values"]
+        made = {(place, bundle["metadata"]["name"]) for place in trusting}
+        made |= {(place, "kube-root-ca.crt") for place in NAMESPACES}
+        assert config_maps_of(site.objects) <= rendered | made
         assert site.of_kind("Secret") == []
-        assert secrets_of(site.objects) == {("platform", "chat-tls"), ("agents", "agent-secrets")}
+        certificates = {
+            (d.value["metadata"]["namespace"], d.value["spec"]["secretName"])
+            for d in site.of_kind("Certificate")
+        }
+        assert {("platform", "chat-tls"), ("tools", "work-orders-tls")} <= certificates
+        assert secrets_of(site.objects) - certificates == {("agents", "agent-secrets")}
 
 
 def app(pod: Object) -> str:
@@ -218,7 +232,12 @@ def node_of(pod: Object) -> str:
 
 
 def images(site: DeployedSite) -> set[str]:
-    return {container["image"] for pod in site.pods() for container in pod["spec"]["containers"]}
+    return {container["image"] for pod in ours(site) for container in pod["spec"]["containers"]}
+
+
+def ours(site: DeployedSite) -> list[Object]:
+    """The pods of what the inventory calls models, agents and tools: the platform's own come by chart or collect."""
+    return [pod for pod in site.pods() if pod["metadata"]["namespace"] in NAMESPACES]
 
 
 def status_of(site: DeployedSite, document: Document) -> Object:

@@ -105,7 +105,7 @@ def test_an_agents_resources_policies_and_callers_are_the_inventorys() -> None:
     assert (config["AGENT_DEADLINE_SECONDS"], config["AGENT_MAX_TURNS"]) == ("120", "4")
     policy = next(p for p in by_kind(tree, "NetworkPolicy") if p["metadata"]["name"] == "maf-agent-api-allow")
     sources = [s["namespaceSelector"]["matchLabels"] for s in policy["spec"]["ingress"][0]["from"]]
-    assert sources == [{"kubernetes.io/metadata.name": name} for name in ("platform", "tools")]
+    assert sources == [{"kubernetes.io/metadata.name": "tools"}]
 
 
 def test_a_replicas_memory_is_the_inventorys_where_it_says_one() -> None:
@@ -148,7 +148,7 @@ def test_flux_applies_every_folder_after_what_it_needs(site: str) -> None:
         assert (spec["interval"], spec["prune"]) == ("5m", True)
         assert spec["sourceRef"] == {"kind": "OCIRepository", "name": "fleet"}
         assert {needed["name"] for needed in spec.get("dependsOn", ())} <= parts.keys()
-    assert {d["name"] for d in parts["agents"]["dependsOn"]} == {"platform", "inference", "tools"}
+    assert {d["name"] for d in parts["agents"]["dependsOn"]} == {"platform", "certificates", "inference", "tools"}
 
 
 @pytest.mark.parametrize("site", SITES)
@@ -271,12 +271,12 @@ def test_a_change_in_the_inventory_changes_only_what_it_should() -> None:
 def test_flux_waits_for_a_model_as_long_as_its_startup_probe() -> None:
     tree = render_site(spec_of("graz"))
     timeouts = {part["metadata"]["name"]: part["spec"]["timeout"] for part in by_kind(tree, "Kustomization")}
-    assert timeouts == {"platform": "5m", "inference": "35m", "tools": "5m", "agents": "5m"}
+    assert timeouts["inference"] == "26m"
     chat = next(d for d in by_kind(tree, "Deployment") if d["metadata"]["name"] == "chat")["spec"]
     probe = chat["template"]["spec"]["containers"][0]["startupProbe"]
-    assert (
-        probe["periodSeconds"] * probe["failureThreshold"] == 1800 < chat["progressDeadlineSeconds"] < 35 * 60
-    )
+    assert probe["periodSeconds"] * probe["failureThreshold"] == 600 < chat["progressDeadlineSeconds"]
+    # Two replicas, one after the other.
+    assert chat["replicas"] * chat["progressDeadlineSeconds"] < 26 * 60
     assert chat["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
 
 
