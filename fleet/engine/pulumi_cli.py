@@ -1,9 +1,9 @@
 """The Pulumi engine: the Pulumi CLI through its Automation API. The only engine that touches real Azure.
 
 Exercised where a `pulumi` is on PATH (tests/parity), with a provider of toys and the sandbox's, on a backend
-of files: previews and updates. Elsewhere the tests have a stand-in for the Automation API. NEVER RUN AGAINST
-AZURE ITSELF, and its refresh, destroy and targets not against a CLI: before relying on it, run one stack by
-hand against a test subscription.
+of files: previews, updates, refresh, and a destroy that protection stops. Elsewhere the tests have a stand-in
+for the Automation API. NEVER RUN AGAINST AZURE ITSELF, and its targets not against a CLI: before relying on
+it, run one stack by hand against a test subscription.
 """
 
 import json
