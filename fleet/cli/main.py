@@ -235,16 +235,71 @@ def render(
     inventory: InventoryOption = HERE,
     every: Annotated[bool, typer.Option("--all", help="Every site, each in a folder of its own.")] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for the tree; replaced as a whole.")
+        Path | None, typer.Option("--out", help="Folder for the tree; only what changed is written again.")
     ] = None,
     oci: Annotated[
         Path | None, typer.Option("--oci", help="Folder for the tree as an OCI image layout.")
     ] = None,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            "--explain",
+            metavar="PATH[:LINE]",
+            help="Say which template, field and line of the inventory a line of this file comes from.",
+        ),
+    ] = None,
+    workspace: WorkspaceOption = WORKSPACE,
+    jobs: JobsOption = PROCESSORS,
+    cache: Annotated[
+        bool, typer.Option("--cache/--no-cache", help="Write only the sites of which something changed.")
+    ] = True,
 ) -> None:
-    """Write the GitOps tree of a site: clusters/, platform/, workloads/."""
+    """Write the GitOps tree of a site: clusters/, platform/, workloads/ (docs/render.md).
+
+    With --explain nothing is written: `--explain workloads/agents/chat.yaml:12`, with or without the folder
+    that the tree was written to.
+    """
+    if explain is not None:
+        from fleet.cli.render_explain import run_explain_render
+
+        raise typer.Exit(run_explain_render(inventory, site, explain))
     from fleet.cli.render_command import run_render
 
-    raise typer.Exit(run_render(inventory, site, every, out, oci))
+    raise typer.Exit(run_render(inventory, site, every, out, oci, workspace if cache else None, jobs))
+
+
+@app.command("diff")
+def diff_trees(
+    sites: Annotated[list[str] | None, typer.Argument(help="Sites; all when none is named.")] = None,
+    inventory: InventoryOption = HERE,
+    base: Annotated[
+        Path | None, typer.Option("--base", help="Compare with the trees of this inventory's folder.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="REV", help="Compare with those of a git revision.")
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="REV", help="With --since: the later revision, not the files here."),
+    ] = None,
+    cluster: Annotated[
+        Path | None,
+        typer.Option("--cluster", metavar="KUBECONFIG", help="Ask a site's cluster what applying changes."),
+    ] = None,
+    jobs: JobsOption = PROCESSORS,
+    output: OutputOption = "table",
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 10 when there are differences.")
+    ] = False,
+) -> None:
+    """Show how rendered trees differ; the same change at many sites is shown once.
+
+    Between two folders, two git revisions, or one site's tree and what its cluster has (docs/render.md).
+    """
+    from fleet.cli.diff_command import Compared, run_diff
+
+    compared = Compared(inventory, tuple(sites or ()), base, since, until, cluster, jobs)
+    raise typer.Exit(run_diff(compared, output, detailed=detailed_exitcode))
 
 
 @app.command()
@@ -267,16 +322,22 @@ def plan(
     cache: Annotated[
         bool, typer.Option("--cache/--no-cache", help="Plan only the sites of which something changed.")
     ] = True,
+    state: Annotated[
+        str | None,
+        typer.Option("--state", help="Compare with a Pulumi backend: file://, s3://, azblob:// or cli."),
+    ] = None,
 ) -> None:
     """Show what would change at every site, without touching any.
 
     It compares with what this workspace has recorded. Where nothing is recorded, as in a pull request,
-    --base compares what two revisions of the inventory declare.
+    --base compares what two revisions of the inventory declare. --state compares with what Pulumi keeps of
+    the sites in production (docs/plan.md).
     """
     from fleet.cli.plan_command import run_plan
 
     code = run_plan(
-        inventory, workspace, sites or [], jobs, output, detailed_exitcode, base, out, cached=cache
+        inventory, workspace, sites or [], jobs, output, detailed_exitcode, base, out,
+        cached=cache, state=state,
     )  # fmt: skip
     raise typer.Exit(code)
 
