@@ -7,8 +7,8 @@ from typing import Any
 from fleet import catalog
 from fleet.model.azure_local import ArcExtension
 from fleet.model.site import SiteSpec
+from fleet.render import foundry
 
-FOUNDRY_RUNTIME = "foundry-local-azure-local"
 _LEAST_KUBERNETES = (1, 29)  # of Foundry Local: facts 3.1
 
 
@@ -75,9 +75,9 @@ def extensions(spec: SiteSpec) -> tuple[Extension, ...]:
     if spec.connectivity.mode == "disconnected":
         return ()
     pins, monitoring = spec.azure.extensions, spec.azure.monitoring
-    foundry = _foundry_local(spec) if uses_foundry_local(spec) and not _foundry_misses(spec) else None
+    local = _foundry_local(spec) if uses_foundry_local(spec) and not _foundry_misses(spec) else None
     found = [
-        Extension("cert-manager", "platform.certificates", pins.cert_manager, _for_foundry(spec, foundry)),
+        Extension("cert-manager", "platform.certificates", pins.cert_manager, _for_foundry(spec, local)),
         Extension("flux", "delivery", pins.flux),
     ]
     if spec.platform.secret_store.kind == "key-vault":
@@ -99,7 +99,7 @@ def extensions(spec: SiteSpec) -> tuple[Extension, ...]:
         settings = {"k8sRuntimeFpaObjectId": runtime}
         origin = "kubernetes.network.loadBalancer"
         found.append(Extension("load-balancer", origin, pins.load_balancer, settings))
-    return (*found, *([foundry] if foundry else []))
+    return (*found, *([local] if local else []))
 
 
 def extensions_left_out(spec: SiteSpec) -> Iterator[tuple[str, str]]:
@@ -132,7 +132,7 @@ def unconfirmed(spec: SiteSpec) -> tuple[Extension, ...]:
 
 def uses_foundry_local(spec: SiteSpec) -> bool:
     """Whether a deployment runs on Foundry Local's Arc extension."""
-    return any(deployment.runtime == FOUNDRY_RUNTIME for deployment in spec.inference.values())
+    return any(deployment.runtime == foundry.RUNTIME for deployment in spec.inference.values())
 
 
 def data_collection_rules(spec: SiteSpec) -> dict[str, str]:
@@ -166,9 +166,9 @@ def _monitored(spec: SiteSpec) -> bool:
     return spec.telemetry is not None and spec.telemetry.azure_monitor
 
 
-def _for_foundry(spec: SiteSpec, foundry: Extension | None) -> dict[str, str]:
+def _for_foundry(spec: SiteSpec, local: Extension | None) -> dict[str, str]:
     """What Foundry Local wants of cert-manager; the Gateway API only where its CRDs are (facts 3.1)."""
-    if foundry is None:
+    if local is None:
         return {}
     settings: dict[str, str] = dict(catalog.azure()["extensions"]["cert-manager"]["withFoundryLocal"])
     if "gateway-api" not in spec.azure.extensions.foundry_local.prerequisites:
@@ -178,14 +178,15 @@ def _for_foundry(spec: SiteSpec, foundry: Extension | None) -> dict[str, str]:
 
 def _foundry_local(spec: SiteSpec) -> Extension:
     pin = spec.azure.extensions.foundry_local
-    settings = {}
+    # Where the tree has its ModelDeployments; other namespaces it leaves alone (facts 3.1).
+    settings = {"watch.namespaces[0]": foundry.NAMESPACE}
     if pin.entra_client_id is not None:
-        settings = {
+        settings |= {
             "entraAuth.enabled": "true",
             "entraAuth.tenantId": spec.azure.tenant,
             "entraAuth.clientId": pin.entra_client_id,
         }
-    origin = next(name for name, item in spec.inference.items() if item.runtime == FOUNDRY_RUNTIME)
+    origin = next(name for name, item in spec.inference.items() if item.runtime == foundry.RUNTIME)
     return Extension("foundry-local", f"inference.{origin}.runtime", pin, settings, last=True)
 
 

@@ -7,8 +7,7 @@ the program declares what Flux itself needs (on a site without Arc) and what the
   need them, with the tree's own values; from then on they are Flux's, and the program ignores their changes.
   With Arc, Flux comes by itself and makes them.
 - Flux: Arc's extension where there is Arc; else a chart, its source and its entry point are the program's.
-- GPU operator and KAI: a release and queues here until the tree holds a HelmRelease or Queue of that name.
-  A release stays in the cluster when it leaves the program: Flux takes it over under the same name.
+- GPU operator, KAI and queues: the tree's (fleet/render/gpu.py).
 - registry and model cache: here only, as Flux pulls from that registry (`in_cluster_registry`).
 
 Most of it is protected: a run that lacks the kubeconfig, and so does not declare it, stops before it deletes
@@ -21,10 +20,10 @@ from dataclasses import dataclass
 import pulumi
 
 from fleet.model.site import SiteSpec
-from fleet.render.gpu import GPU_OPERATOR, KAI, queue
 
 from . import names
 from .arc_platform import FluxContent
+from .bootstrap_secrets import unknown_secret
 from .errors import StackError
 from .in_cluster_objects import (
     CA_SECRET,
@@ -32,24 +31,30 @@ from .in_cluster_objects import (
     Object,
     flux_entry,
     flux_source,
-    in_tree,
     namespaces_of,
     tree_objects,
 )
 from .in_cluster_registry import Store, store_objects, stores_of
-from .in_cluster_releases import FLUX, Release, release_of
+from .in_cluster_releases import FLUX, Release, flux_release
 from .left_out import LeftOut
 
 _KEPT = ("metadata.labels", "metadata.annotations")
 NO_KUBECONFIG = LeftOut(
-    "what runs in the cluster: namespaces, Flux without Arc, GPU operator, queues, registry and model cache",
-    "no kubeconfig is given: pulumi config set --secret fleet:kubeconfig",
+    "what the program runs in the cluster: namespaces, Flux without Arc, registry and model cache",
+    "no kubeconfig is given: kubernetes.kubeconfig in the inventory, or pulumi config set --secret "
+    "fleet:kubeconfig",
+)
+NO_HELM = "the local engine runs no Helm: it has to be in the cluster already, or comes with the Pulumi CLI"
+NO_FLUX = LeftOut(
+    "Flux in the cluster, and with it the site's workloads",
+    "without a kubeconfig nothing installs Flux here: images and manifests wait in the site's registry",
 )
 
 
 @dataclass(frozen=True)
 class InClusterArgs:
-    """What is declared, after the cluster is `ready`. `kubeconfig` is its content, a secret.
+    """What is declared, after the cluster is `ready`. `kubeconfig` is its content, a secret; None stands for
+    one that is not known, in a plan.
 
     `registry_image` is the image of CNCF distribution, by digest, where the site's registry and model cache
     run in this cluster.
@@ -57,9 +62,11 @@ class InClusterArgs:
 
     spec: SiteSpec
     content: FluxContent | None
-    kubeconfig: pulumi.Output[str]
+    kubeconfig: pulumi.Output[str] | None
     ready: pulumi.Resource
     registry_image: str | None = None
+    helm: bool = True
+    """Whether Helm releases are declared."""
 
 
 class InCluster(pulumi.ComponentResource):
@@ -71,20 +78,19 @@ class InCluster(pulumi.ComponentResource):
 
         self._provider = kubernetes.Provider(
             "kubernetes",
-            kubeconfig=args.kubeconfig,
+            kubeconfig=unknown_secret() if args.kubeconfig is None else args.kubeconfig,
             # What the provider is for is a cluster, not a credential: a new kubeconfig replaces nothing.
             cluster_identifier=names.connected_cluster_id(args.spec),
             enable_secret_mutable=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self._made = kubernetes
+        self._made, self._helm = kubernetes, args.helm
         spec, tree = args.spec, tree_objects(args.spec)
         spaces = self._namespaces(spec, tree, args.ready)
         for store in stores_of(spec, args.registry_image):
             self._store(store, args.ready)
         if spec.connectivity.mode == "disconnected":
             self._flux(spec, args.content, spaces.get(FLUX_NAMESPACE), args.ready)
-        self._gpu(spec, tree, args.ready)
         self.register_outputs({})
 
     def _namespaces(
@@ -109,8 +115,8 @@ class InCluster(pulumi.ComponentResource):
         ready: pulumi.Resource,
     ) -> None:
         after = [namespace or ready]
-        release = release_of(spec, FLUX)
-        if isinstance(release, Release):
+        release = flux_release(spec)
+        if self._helm and isinstance(release, Release):
             after.append(self._release(release, after))
         if content is None:
             return
@@ -126,29 +132,6 @@ class InCluster(pulumi.ComponentResource):
         # Protected as Arc's Flux configuration is: deleting it would prune every workload of the site.
         self._object("flux-entry", flux_entry(spec), [source], protect=True)
 
-    def _gpu(self, spec: SiteSpec, tree: tuple[Object, ...], ready: pulumi.Resource) -> None:
-        after = {"": ready}
-        for component in _components(spec):
-            release = release_of(spec, component)
-            if not in_tree(tree, "HelmRelease", component) and isinstance(release, Release):
-                space = [] if in_tree(tree, "Namespace", release.namespace) else self._space(release, ready)
-                after[component] = self._release(release, [ready, *space])
-        queues = dict(spec.gpu.kai.queues) if spec.gpu and spec.gpu.kai else {}
-        made: dict[str, pulumi.Resource] = {}
-
-        def declare(name: str) -> pulumi.Resource:
-            parent = queues[name].parent
-            first = [declare(parent)] if parent in queues and parent is not None else []
-            if name not in made:
-                made[name] = self._object(
-                    f"queue-{name}", queue(name, queues[name]), [*first, after.get(KAI, ready)]
-                )
-            return made[name]
-
-        for name in queues:
-            if not in_tree(tree, "Queue", name):
-                declare(name)
-
     def _store(self, store: Store, ready: pulumi.Resource) -> None:
         after = [ready]
         for found in store_objects(store):
@@ -160,24 +143,12 @@ class InCluster(pulumi.ComponentResource):
             maker = self._made.apps.v1 if kind == "Deployment" else self._made.core.v1
             after.append(getattr(maker, kind)(label, **rest, opts=opts))
 
-    def _space(self, release: Release, ready: pulumi.Resource) -> list[pulumi.Resource]:
-        if release.pod_security is None:
-            return []
-        labels = {"pod-security.kubernetes.io/enforce": release.pod_security}
-        return [
-            self._made.core.v1.Namespace(
-                f"namespace-{release.namespace}",
-                metadata={"name": release.namespace, "labels": labels},
-                opts=self._opts([ready], keep=True),
-            )
-        ]
-
     def _release(self, release: Release, after: list[pulumi.Resource]) -> pulumi.Resource:
         made: pulumi.Resource = self._made.helm.v3.Release(
             f"release-{release.name}",
             name=release.name,
             namespace=release.namespace,
-            create_namespace=release.pod_security is None and release.namespace != FLUX_NAMESPACE,
+            create_namespace=False,  # the program makes it with its labels
             chart=release.chart,
             version=release.version,
             values=release.values,
@@ -222,39 +193,32 @@ def declare_in_cluster(
 ) -> tuple[LeftOut, ...]:
     """Declare `InCluster` where `fleet:kubeconfig` is set; what is left out, and why.
 
-    Raises `StackError` for a `fleet:registryImage` without a digest.
+    With `fleet:planCluster` a preview declares it without one. With `fleet:helmReleases` false no release is
+    declared. Raises `StackError` for a `fleet:registryImage` without a digest.
     """
     config = pulumi.Config("fleet")
     kubeconfig, image = config.get_secret("kubeconfig"), config.get("registryImage")
+    image = image or (spec.registry.image if spec.registry is not None else None)
     if image is not None and "@sha256:" not in image:
         raise StackError(f"fleet:registryImage is {image!r}; name it by digest: host/path:tag@sha256:…")
-    if kubeconfig is None:
-        return (NO_KUBECONFIG,)
-    InCluster("in-cluster", InClusterArgs(spec, content, kubeconfig, ready, image), opts)
-    return tuple(LeftOut(what, why) for what, why in _left_out(spec, image))
+    planned = config.get_bool("planCluster") and pulumi.runtime.is_dry_run()
+    if kubeconfig is None and not planned:
+        without_arc = spec.connectivity.mode == "disconnected"
+        return (NO_KUBECONFIG, NO_FLUX) if without_arc else (NO_KUBECONFIG,)
+    helm = config.get_bool("helmReleases") is not False
+    InCluster("in-cluster", InClusterArgs(spec, content, kubeconfig, ready, image, helm), opts)
+    return tuple(LeftOut(what, why) for what, why in _left_out(spec, image, helm=helm))
 
 
-def _components(spec: SiteSpec) -> tuple[str, ...]:
-    """What the site switches on for its GPUs."""
-    if spec.gpu is None:
-        return ()
-    return tuple(
-        name for name, asked in ((GPU_OPERATOR, spec.gpu.operator), (KAI, spec.gpu.kai)) if asked is not None
-    )
-
-
-def _left_out(spec: SiteSpec, image: str | None) -> Iterator[tuple[str, str]]:
-    tree = tree_objects(spec)
-    wanted = [name for name in _components(spec) if not in_tree(tree, "HelmRelease", name)]
+def _left_out(spec: SiteSpec, image: str | None, *, helm: bool) -> Iterator[tuple[str, str]]:
     if spec.connectivity.mode == "disconnected":
-        wanted.append(FLUX)
-    for name in wanted:
-        if isinstance(why := release_of(spec, name), str):
-            yield f"the chart {name}", f"{why}; what needs it waits for it"
+        why = flux_release(spec) if helm else NO_HELM
+        if isinstance(why, str):
+            yield f"the chart {FLUX}", f"{why}; what needs it waits for it"
     if image is None and (spec.registry is not None or spec.model_cache is not None):
         yield (
             "registry and model cache in the cluster",
-            "the inventory can't say yet that they run there; fleet:registryImage names an image by digest",
+            "registry.image names none by digest (or fleet:registryImage): somebody else runs them",
         )
     if image is not None and spec.registry is not None and spec.registry.anonymous_pull:
         yield (

@@ -26,11 +26,6 @@ def tree_objects(spec: SiteSpec) -> tuple[Object, ...]:
     )
 
 
-def in_tree(tree: Sequence[Object], kind: str, name: str) -> bool:
-    """Whether the tree holds an object of that kind and name."""
-    return any(found["kind"] == kind and found["metadata"]["name"] == name for found in tree if _named(found))
-
-
 def namespaces_of(tree: Sequence[Object]) -> Iterator[Object]:
     """The site's namespaces as the tree has them: names, pod security levels, labels and annotations."""
     return (found for found in tree if found["kind"] == "Namespace")
@@ -70,7 +65,3 @@ def flux_entry(spec: SiteSpec) -> Object:
             "sourceRef": {"kind": "OCIRepository", "name": CONFIGURATION_NAME},
         },
     }
-
-
-def _named(found: Object) -> bool:
-    return "name" in found.get("metadata", ())  # a kustomization.yaml has no metadata

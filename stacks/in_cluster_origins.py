@@ -1,7 +1,6 @@
 """Which field of the inventory each resource of `InCluster` comes from. Pure."""
 
 from fleet.model.site import SiteSpec
-from fleet.render.gpu import GPU_OPERATOR, KAI
 
 from .in_cluster_objects import CA_SECRET, namespaces_of, tree_objects
 from .in_cluster_registry import store_objects, stores_of
@@ -25,9 +24,4 @@ def in_cluster_origins(spec: SiteSpec) -> dict[str, str]:
     for store in stores_of(spec, _ANY_IMAGE):
         field = "registry" if store.name == "registry" else "modelCache"
         found |= {f"{store.name}-{item['kind'].lower()}": field for item in store_objects(store)}
-    if spec.gpu is not None and spec.gpu.operator is not None:
-        found |= dict.fromkeys((f"release-{GPU_OPERATOR}", f"namespace-{GPU_OPERATOR}"), "gpu.operator")
-    if spec.gpu is not None and spec.gpu.kai is not None:
-        found[f"release-{KAI}"] = "gpu.kai"
-        found |= {f"queue-{name}": f"gpu.kai.queues.{name}" for name in spec.gpu.kai.queues}
     return found

@@ -24,6 +24,8 @@ class Store:
     image: str
     host: str | None
     load_balancer: bool
+    storage_class: str | None = None
+    """Of its volume; None for the cluster's default."""
 
 
 def stores_of(spec: SiteSpec, image: str | None) -> Iterator[Store]:
@@ -41,7 +43,8 @@ def stores_of(spec: SiteSpec, image: str | None) -> Iterator[Store]:
             balanced,
         )
     if spec.model_cache is not None:
-        yield Store("model-cache", spec.model_cache.storage_gib, image, None, False)
+        cache = spec.model_cache
+        yield Store("model-cache", cache.storage_gib, image, None, False, cache.storage_class)
 
 
 def store_objects(store: Store) -> Iterator[Mapping[str, Any]]:
@@ -60,6 +63,7 @@ def store_objects(store: Store) -> Iterator[Mapping[str, Any]]:
         "spec": {
             "accessModes": ["ReadWriteOnce"],
             "resources": {"requests": {"storage": f"{store.storage_gib}Gi"}},
+            **({"storageClassName": store.storage_class} if store.storage_class else {}),
         },
     }
     yield {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": _deployment(store)}

@@ -1,4 +1,4 @@
-"""Third parties' charts that the program itself installs, pinned by version and by digest. Pure."""
+"""The chart that the program itself installs, Flux's, pinned by version and by digest. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from fleet import catalog
 from fleet.model.site import SiteSpec
-from fleet.render.gpu import GPU_OPERATOR, KAI, gpu_operator_values, kai_values
 from fleet.render.section import site_image
 
 FLUX: Final = "flux2"
@@ -30,49 +29,25 @@ class Release:
     chart: str
     version: str
     values: Mapping[str, Any]
-    pod_security: str | None = None
-    """The level of a namespace that is made for it; None where the chart's makers ask for none."""
 
 
-def release_of(spec: SiteSpec, component: str) -> Release | str:
-    """The release of a component that the site asks for, or why there is none: a pin that is missing.
+def flux_release(spec: SiteSpec) -> Release | str:
+    """Flux's release on a site without Arc, or why there is none: a pin that is missing.
 
     The chart's version and digest, and its images' digests, stand in the inventory's `components`.
     """
-    pin, known = spec.components.get(component), catalog.components().get(component)
+    pin, known = spec.components.get(FLUX), catalog.components().get(FLUX)
     if pin is None:
-        return f"the inventory's components have no {component}, so that no chart is pinned"
-    wanted = _wanted(spec, component)
-    version = pin.version or (known.version if known else None) or wanted
+        return f"the inventory's components have no {FLUX}, so that no chart is pinned"
+    version = pin.version or (known.version if known else None)
     if version is None:
-        return f"the inventory's components.{component} says no version, and the catalogue has none"
+        return f"the inventory's components.{FLUX} says no version, and the catalogue has none"
     chart = known.chart if known else None
-    path = chart.removeprefix("oci://") if chart else f"{spec.delivery.registry}/charts/{component}"
-    values = _values(spec, component)
+    path = chart.removeprefix("oci://") if chart else f"{spec.delivery.registry}/charts/{FLUX}"
+    values = _flux_values(spec)
     if isinstance(values, str):
         return values
-    return Release(
-        name=component,
-        # As in the rendered tree: who takes the release over finds it under the same name.
-        namespace="flux-system" if component == FLUX else component,
-        chart=f"oci://{site_image(spec, path)}@{pin.digest}",
-        version=version,
-        values=values,
-        pod_security="privileged" if component == GPU_OPERATOR else None,  # gpu-facts 2.1
-    )
-
-
-def _wanted(spec: SiteSpec, component: str) -> str | None:
-    if spec.gpu is None:
-        return None
-    of = {GPU_OPERATOR: spec.gpu.operator, KAI: spec.gpu.kai}.get(component)
-    return of.version if of else None
-
-
-def _values(spec: SiteSpec, component: str) -> Mapping[str, Any] | str:
-    if component == FLUX:
-        return _flux_values(spec)
-    return gpu_operator_values(spec) if component == GPU_OPERATOR else kai_values(spec)
+    return Release(FLUX, "flux-system", f"oci://{site_image(spec, path)}@{pin.digest}", version, values)
 
 
 def _flux_values(spec: SiteSpec) -> Mapping[str, Any] | str:

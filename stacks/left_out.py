@@ -62,7 +62,7 @@ def _on_the_cluster(spec: SiteSpec, phase: Phase, content: FluxContent | None) -
     if spec.connectivity.mode == "disconnected":
         yield (
             "Arc extensions and Flux configuration",
-            "Azure can't reach in; the site's workloads come in a bundle",
+            "Azure can't reach in; with kubernetes.kubeconfig Flux runs in the cluster instead",
         )
         if spec.kubernetes.network.load_balancer is not None:
             yield "load balancer addresses", "MetalLB is an Arc extension here, and Azure can't reach in"

@@ -75,7 +75,11 @@ def next_steps(spec: SiteSpec, phase: Phase, content: FluxContent | None) -> lis
         f"{names.custom_location_id(spec)}; when it is ready, the same run again"
     ]
     if spec.connectivity.mode == "disconnected":
-        return [*steps, "bring the site's images and manifests as a bundle"]
+        return [
+            *steps,
+            "bring the site's images and manifests into its registry",
+            "with a kubeconfig of the cluster, the same run again: Flux then pulls them from there",
+        ]
     if content is None:
         steps.append("publish the manifests, then set fleet:contentUrl and fleet:contentDigest")
     if any(item.name == "secret-store" for item in extensions(spec)):

@@ -29,6 +29,23 @@ def _state(site: Site, _: Inventory) -> Iterator[Finding]:
                 )
 
 
+def _langgraph_store(site: Site, _: Inventory) -> Iterator[Finding]:
+    for name, agent in site.spec.agents.items():
+        if agent.framework != "langgraph":
+            continue
+        for key, what, store in (
+            ("checkpoints", "checkpoints", agent.checkpoints),
+            ("memoryStore", "memory", agent.memory_store),
+        ):
+            if store == "redis":
+                yield Finding(
+                    ("agents", name, key),
+                    f"{name!r} keeps LangGraph's {what} in redis: that needs RedisJSON and RediSearch, and a "
+                    "site runs Valkey, which has neither",
+                    f"'{key}: postgres'",
+                )
+
+
 def _durable(site: Site, _: Inventory) -> Iterator[Finding]:
     services = site.spec.services
     if services.temporal is not None:
@@ -149,5 +166,11 @@ RULES = (
         source="requirement B26",
         severity="warning",
         check_site=_trust,
+    ),
+    Rule(
+        code="AGT021",
+        summary="LangGraph keeps its state where its clients can: in PostgreSQL",
+        source="langgraph-checkpoint-redis 0.5.2, README (Redis Modules Requirements)",
+        check_site=_langgraph_store,
     ),
 )

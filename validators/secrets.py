@@ -48,10 +48,14 @@ def _random_in_fleet(inventory: Inventory) -> Iterator[Finding]:
 
 def _secret_files(site: Site, _: Inventory) -> Iterator[Finding]:
     accounts = site.spec.azure_local.secrets
-    for key, ref in (("localAdmin", accounts.local_admin), ("lcmUser", accounts.lcm_user)):
-        if ref.file is not None and _is_inside(ref.file):
+    for path, ref in (
+        (("azureLocal", "secrets", "localAdmin"), accounts.local_admin),
+        (("azureLocal", "secrets", "lcmUser"), accounts.lcm_user),
+        (("kubernetes", "kubeconfig"), site.spec.kubernetes.kubeconfig),
+    ):
+        if ref is not None and ref.file is not None and _is_inside(ref.file):
             yield Finding(
-                ("azureLocal", "secrets", key, "file"),
+                (*path, "file"),
                 f"the secret's file {ref.file!r} is in the inventory's folder, "
                 "which is under version control",
                 "name a file outside, such as /run/secrets/…, or a variable: {env: …}",

@@ -181,6 +181,17 @@ def _replicas(site: Site, _: Inventory) -> Iterator[Finding]:
             )
 
 
+def _postgres_key(site: Site, _: Inventory) -> Iterator[Finding]:
+    postgres = site.spec.services.postgres
+    if postgres is not None and postgres.auth is not None and postgres.auth.kubernetes.key != "password":
+        yield Finding(
+            ("services", "postgres", "auth", "kubernetes", "key"),
+            f"PostgreSQL's password is under {postgres.auth.kubernetes.key!r}; its operator reads "
+            "`username` and `password`",
+            "'key: password'",
+        )
+
+
 def _scan(site: Site, _: Inventory) -> Iterator[Finding]:
     registry = site.spec.services.mcp_registry
     if registry is not None and not registry.scan and site.spec.environment == "prod":
@@ -268,5 +279,11 @@ RULES = (
         source="requirements E1, I8",
         severity="warning",
         check_site=_scan,
+    ),
+    Rule(
+        code="SVC016",
+        summary="PostgreSQL's password is under the key that its operator reads",
+        source="CloudNativePG documentation, bootstrap (initdb.secret)",
+        check_site=_postgres_key,
     ),
 )

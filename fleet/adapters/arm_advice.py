@@ -22,12 +22,16 @@ _CODE: Final = re.compile(r"""(?x)
 
 @dataclass(frozen=True)
 class Advice:
-    """What happened, in plain words, and what to do. `credential`: it is about who is signed in."""
+    """What happened, in plain words, and what to do. `credential`: it is about who is signed in.
+
+    `registration`: the commands that register what the site's subscription needs belong to it.
+    """
 
     what: str
     do: str
     source: str
     credential: bool = False
+    registration: bool = False
 
 
 @cache

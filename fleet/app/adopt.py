@@ -110,7 +110,7 @@ def nobodys(
     itself is nobody's to declare, and left out.
     """
     found = []
-    for body in there:
+    for body in filter(lambda item: isinstance(item, dict), there):
         resource_id, kind = str(body.get("id", "")), type_of(body).lower()
         tags = body.get("tags") if isinstance(body.get("tags"), dict) else {}
         of_fleet = (tags or {}).get("managed-by") == "fleet" and (tags or {}).get("site") not in (None, site)

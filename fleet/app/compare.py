@@ -9,7 +9,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fleet.app.site import PROJECT, SiteApplier, SiteContent, planned, site_content
+from fleet.app.site import (
+    PLANNED,
+    PROJECT,
+    SiteApplier,
+    SiteContent,
+    cluster_config,
+    planned,
+    site_content,
+)
 from fleet.diagnostics.diagnostic import FleetError
 from fleet.inventory.secret_shapes import literal_secrets
 from fleet.model.site import SiteSpec
@@ -92,7 +100,8 @@ def declared(applier: SiteApplier, spec: SiteSpec, content: SiteContent) -> dict
     its inputs. Raises `FleetError` when the program fails.
     """
     program = applier.program_of(spec, "deploy", content.url, content.artifact.digest)
-    run = StackRun(StackRef(PROJECT, spec.name), program, config={"phase": "deploy"})
+    config = {"phase": "deploy", **cluster_config(spec, PLANNED)}
+    run = StackRun(StackRef(PROJECT, spec.name), program, config=config)
     result: StackResult = applier.engine.preview(run)
     if result.error is not None:
         raise FleetError(result.error.code, result.error.message)

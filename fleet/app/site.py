@@ -1,7 +1,7 @@
 """Planning and applying one site."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fleet.diagnostics.diagnostic import FleetError
@@ -28,6 +28,12 @@ PROJECT = "fleet"
 CONSEQUENCE = "UnknownInput"
 """The engine's code for a resource that failed only because another one did."""
 
+LEFT_OUT = "leftOut"
+"""In the detail of a deployment that left out what is in the cluster: why."""
+
+CLUSTER_PROVIDER = "pulumi:providers:kubernetes"
+"""What holds the kubeconfig in a stack; another cluster is a replacement, another credential an update."""
+
 _MAX_FAILURES = 20
 _MAX_MESSAGE = 2000
 """What a journal keeps of a run that failed: one cause often fails every resource of a site."""
@@ -49,30 +55,73 @@ def site_content(spec: SiteSpec) -> SiteContent:
 
 
 @dataclass(frozen=True)
+class ClusterAccess:
+    """What a run does about the objects inside of a site's cluster.
+
+    With a `kubeconfig`, its content, they are declared. `planned` declares them in a plan without one:
+    compared with what is recorded, and the cluster is not looked at. Otherwise they are not declared;
+    `left_out` says why where the inventory asks for them.
+    """
+
+    kubeconfig: str | None = field(default=None, repr=False)
+    planned: bool = False
+    left_out: str = ""
+
+
+NOT_DECLARED = ClusterAccess()
+PLANNED = ClusterAccess(planned=True)
+
+
+@dataclass(frozen=True)
 class SiteApplier:
-    """Plans and applies sites through the ports that it is given."""
+    """Plans and applies sites through the ports that it is given.
+
+    `helm` says whether the engine can install Helm releases: the local engine's stand-in can't, so that they
+    are left out there, and said.
+    """
 
     engine: Engine
     artifacts: ArtifactStore
     secrets: SecretResolver
     program_of: ProgramOf
     on_event: OnEvent | None = None
+    helm: bool = True
 
-    def _run(self, spec: SiteSpec, phase: Phase, content: SiteContent, *, secrets: bool) -> StackRun:
+    def cluster(self, spec: SiteSpec) -> ClusterAccess:
+        """The access to the site's cluster that the inventory refers to.
+
+        A secret that is not there is no error before anything is recorded of the cluster, as it can't be
+        there before the cluster is. Raises `FleetError` (SEC010) afterwards: without it a run would take
+        what it does not declare for dropped.
+        """
+        reference = spec.kubernetes.kubeconfig
+        if reference is None:
+            return NOT_DECLARED
+        try:
+            return ClusterAccess(self.secrets.resolve(reference))
+        except FleetError as error:
+            if any(is_in_cluster(r.type) for r in self.engine.resources(StackRef(PROJECT, spec.name))):
+                raise
+            return ClusterAccess(left_out=error.message)
+
+    def _run(
+        self, spec: SiteSpec, phase: Phase, content: SiteContent, cluster: ClusterAccess, *, accounts: bool
+    ) -> StackRun:
         bootstrap = spec.azure_local.secrets
+        secrets: dict[str, str] = {}
+        if accounts:
+            secrets["localAdmin"] = self.secrets.resolve(bootstrap.local_admin)
+            secrets["lcmUser"] = self.secrets.resolve(bootstrap.lcm_user)
+        if cluster.kubeconfig is not None:
+            secrets["kubeconfig"] = cluster.kubeconfig
         return StackRun(
             StackRef(PROJECT, spec.name),
             self.program_of(spec, phase, content.url, content.artifact.digest),
-            config={"phase": phase},
-            secret_config={
-                "localAdmin": self.secrets.resolve(bootstrap.local_admin),
-                "lcmUser": self.secrets.resolve(bootstrap.lcm_user),
-            }
-            if secrets
-            else {},
+            config={"phase": phase, **cluster_config(spec, cluster, helm=self.helm)},
+            secret_config=secrets,
         )
 
-    def plan(self, spec: SiteSpec) -> SitePlan:
+    def plan(self, spec: SiteSpec, cluster: ClusterAccess = NOT_DECLARED) -> SitePlan:
         """What `deploy` would change at the site; changes nothing and needs no network.
 
         What cannot be told, and why, is in the plan's `error`; its artifact digest is empty if the site
@@ -84,13 +133,14 @@ class SiteApplier:
             plan = replace(plan, artifact_digest=content.artifact.digest)
             published = self.artifacts.published_files(content.url)
             plan = replace(plan, files=file_changes(published, file_digests(content.tree)))
-            result = self.engine.preview(self._run(spec, "deploy", content, secrets=False), self.on_event)
+            run = self._run(spec, "deploy", content, cluster, accounts=False)
+            result = self.engine.preview(run, self.on_event)
         except FleetError as failure:
             return replace(plan, error=str(failure))
         return replace(
             plan,
-            changes=tuple(planned(change) for change in result.changes if change.op not in ("same", "read")),
-            unchanged=result.counts.get("same", 0),
+            changes=tuple(planned(c) for c in result.changes if is_told(c, cluster)),
+            unchanged=sum(c.op == "same" for c in result.changes),
             pending=tuple(urn.rsplit("::", 1)[-1] for urn in result.pending),
             ignored=tuple(f"{change.name}: {path}" for change in result.changes for path in change.ignored),
             error=f"{result.error.code}: {result.error.message}" if result.error else None,
@@ -137,11 +187,41 @@ class SiteApplier:
         stack = StackRef(PROJECT, spec.name)
         if deployment_was_asked_for(self.engine.resources(stack)):
             return StepOutcome(True, message="not needed: the site is deployed", detail={"skipped": True})
-        return outcome(self.engine.up(self._run(spec, "validate", content, secrets=True), self.on_event))
+        run = self._run(spec, "validate", content, NOT_DECLARED, accounts=True)
+        return outcome(self.engine.up(run, self.on_event))
 
     def deploy(self, spec: SiteSpec, content: SiteContent) -> StepOutcome:
-        """Bring the site's Azure resources to its spec."""
-        return outcome(self.engine.up(self._run(spec, "deploy", content, secrets=True), self.on_event))
+        """Bring the site's Azure resources, and with a kubeconfig what is in its cluster, to its spec.
+
+        What of the cluster was left out is in the outcome's message, and under `leftOut` in its detail.
+        """
+        cluster = self.cluster(spec)
+        done = outcome(
+            self.engine.up(self._run(spec, "deploy", content, cluster, accounts=True), self.on_event)
+        )
+        if not (done.ok and cluster.left_out):
+            return done
+        message = f"{done.message}; what is in the cluster waits: {cluster.left_out}"
+        return replace(done, message=message, detail={**done.detail, LEFT_OUT: cluster.left_out})
+
+
+def is_told(change: ResourceChange, cluster: ClusterAccess) -> bool:
+    """Whether a plan shows a change: all but the one of a credential that this plan was not given."""
+    if cluster.planned and (change.op, change.type) == ("update", CLUSTER_PROVIDER):
+        return False
+    return change.op not in ("same", "read")
+
+
+def is_in_cluster(resource_type: str) -> bool:
+    """Whether a recorded resource is an object inside of the site's cluster."""
+    return resource_type.startswith("kubernetes:")
+
+
+def cluster_config(spec: SiteSpec, cluster: ClusterAccess, *, helm: bool = True) -> dict[str, str]:
+    """The stack's plain configuration about the cluster; each value is said, as a stack may keep it."""
+    if spec.kubernetes.kubeconfig is None:
+        return {}
+    return {"planCluster": str(cluster.planned).lower(), "helmReleases": str(helm).lower()}
 
 
 def deployment_was_asked_for(resources: tuple[StackResource, ...]) -> bool:

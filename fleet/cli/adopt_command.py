@@ -22,6 +22,7 @@ from fleet.cli.inventory_commands import choose, find_site, valid_inventory
 from fleet.cli.plan_command import changes_table, files_text, say_what_is_odd
 from fleet.cli.wiring import Parts, Workspace, arm_client, passphrase
 from fleet.diagnostics.diagnostic import FleetError
+from fleet.diagnostics.text import visible
 from fleet.model.site import SiteSpec
 from fleet.plan.adoption import Adoptee, Adoption, Standing
 from fleet.plan.site_plan import SitePlan
@@ -101,7 +102,7 @@ def show(adoption: Adoption, names: tuple[OtherName, ...]) -> None:
                 Text(word, style=style), kind, resource.name, Text(_last_part(resource.id), style="dim")
             )
             for line in _below(resource):
-                table.add_row("", "", Text(f"  {line}"), "")
+                table.add_row("", "", Text(f"  {visible(line)}"), "")
     out().print(table)
     for other in names:
         say(f"{other.resource}: the right is there as {other.name}, and keeps that name", "dim")
@@ -110,7 +111,7 @@ def show(adoption: Adoption, names: tuple[OtherName, ...]) -> None:
         for line in untold:
             say(f"  {line}")
     for resource_id in adoption.nobodys:
-        say(f"in the resource group and not of this site: {resource_id}", "warning")
+        say(f"in the resource group and not of this site: {visible(resource_id)}", "warning")
     counts = ", ".join(f"{len(adoption.of(s))} {word}" for s, (word, _) in WORDS.items() if adoption.of(s))
     say(f"{adoption.site}: {counts}", "bold")
 
@@ -129,7 +130,7 @@ def _value(value: Any) -> str:
 
 
 def _last_part(resource_id: str) -> str:
-    return resource_id.rpartition("/providers/")[2]
+    return visible(resource_id.rpartition("/providers/")[2])
 
 
 def _verdict(result: Adopted, plan: SitePlan | None, file: Path | None) -> int:

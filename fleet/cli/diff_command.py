@@ -145,9 +145,8 @@ def _each(pairs: Sequence[Pair], jobs: int) -> Iterator[SiteDifference]:
 
 
 def _with_cluster(compared: Compared, kubeconfig: Path) -> tuple[list[SiteDifference], list[str], int]:
-    from fleet.adapters.cluster_compare import DryRunClient
     from fleet.adapters.cluster_compare import compared as objects_compared
-    from fleet.sandbox.kubernetes_client import KubernetesError
+    from fleet.sandbox.kubernetes_client import KubernetesClient, KubernetesError
     from fleet.sandbox.kubernetes_config import KubeconfigError, read_kubeconfig
 
     if len(compared.sites) != 1:
@@ -157,9 +156,10 @@ def _with_cluster(compared: Compared, kubeconfig: Path) -> tuple[list[SiteDiffer
     site = find_site(valid_inventory(compared.folder), compared.sites[0])
     tree = rendered(site)
     try:
-        client = DryRunClient(read_kubeconfig(kubeconfig.read_text(encoding="utf-8")))
-    except (KubeconfigError, UnicodeDecodeError) as error:
-        raise FleetError("DIF002", f"{kubeconfig} can't be used: {error}", "", exits.USAGE) from None
+        client = KubernetesClient(read_kubeconfig(kubeconfig.read_text(encoding="utf-8")))
+    except (KubeconfigError, UnicodeDecodeError, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise FleetError("DIF002", f"{kubeconfig} can't be used: {why}", "", exits.USAGE) from None
     try:
         before, after, refused = objects_compared(client, tree.files)
     except KubernetesError as error:

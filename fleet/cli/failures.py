@@ -114,6 +114,8 @@ def report_resources(site: "Site | None", failures: Iterable[tuple[str, str, str
     for (code, what), alike in list(blocks.items())[:SHOWN]:
         resource, message, advice = alike[0]
         _say_failure(site, resource, code, what, advice.do if advice else AGAIN)
+        if advice and advice.registration and site is not None:
+            _say_registration(site.spec)
         if advice:
             say(f"  = in full: {visible(message)}", "dim")
         if names := ", ".join(name for name, *_ in alike[1:]):
@@ -158,6 +160,13 @@ def _say_failure(site: "Site | None", resource: str, code: str, what: str, help_
     else:
         say(f"error[{code}]: {visible(headline)}", "error")
         say(f"  = help: {help_text}", "help")
+
+
+def _say_registration(spec: "SiteSpec") -> None:
+    from fleet_stacks.resource_providers import registration_commands
+
+    for command in registration_commands(spec):
+        say(f"          {command}")
 
 
 def inventory_path(spec: "SiteSpec", resource: str) -> "Path | None":

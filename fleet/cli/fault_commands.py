@@ -101,8 +101,11 @@ def run_list(workspace: Path, output: str) -> int:
 
 def run_clear(workspace: Path, fault_id: str | None) -> int:
     """Exit code of `fleet sandbox fault clear`."""
-    removed = _ask(workspace, "DELETE", f"/{fault_id}" if fault_id else "")["removed"]
-    if fault_id and not removed:
+    known = fault_id is None or fault_id.isalnum()  # anything else would be another path
+    removed = (
+        _ask(workspace, "DELETE", f"/{fault_id}" if fault_id is not None else "")["removed"] if known else 0
+    )
+    if fault_id is not None and not removed:
         raise FleetError(
             "SBF002", f"no fault {fault_id!r} is on order", "fleet sandbox fault list", exits.USAGE
         )

@@ -24,6 +24,7 @@ from fleet.cli.plan_summary import MANY, Summary, summarise, summary_json, summa
 from fleet.cli.plan_workers import INLINE, each, plan_fleet
 from fleet.cli.wiring import Parts, Workspace
 from fleet.diagnostics.diagnostic import FleetError, has_errors
+from fleet.diagnostics.text import visible
 from fleet.inventory.inventory import Inventory, Site
 from fleet.plan.comparison import SiteComparison
 from fleet.plan.site_plan import SitePlan
@@ -105,7 +106,8 @@ def run_plan(
             say_what_is_odd(plan)
         for orphan in orphans:
             where = f"in {real.backend}" if real else "here"
-            say(f"{orphan} is recorded {where} and not in the inventory: fleet destroy {orphan}", "warning")
+            name = visible(orphan)
+            say(f"{name} is recorded {where} and not in the inventory: fleet destroy {name}", "warning")
         if real is not None:
             real.say_notes()
         failed = sum(plan.error is not None for plan in plans)

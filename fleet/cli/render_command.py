@@ -14,13 +14,13 @@ from fleet.adapters.tree_folder import (
     MARK,
     Inputs,
     SiteTree,
+    holds_sites,
     refuse_others,
     replace_folder,
     tree_folder,
     write_tree,
 )
-from fleet.adapters.validated_files import ValidatedFiles, content_digest
-from fleet.adapters.validation_cache import cache_key, cache_path
+from fleet.adapters.validation_cache import ValidationCache, cache_key, cache_path, content_digest
 from fleet.app.check_files import check_files
 from fleet.cli import exits
 from fleet.cli.console import err, say, styled
@@ -33,6 +33,7 @@ from fleet.inventory.source import SourceFile
 from fleet.model.site import SiteSpec
 from fleet.render.artifact import artifact_url, tree_artifact
 from fleet.render.faults import rendered
+from fleet.render.secrets import brought
 from fleet.render.tree import RenderedTree
 from fleet.render.unrendered import unrendered
 
@@ -85,6 +86,7 @@ def _render_sites(wanted: Wanted) -> int:
     sites = inventory.sites if wanted.site is None else (find_site(inventory, wanted.site),)
     trees = [rendered(site) for site in sites]
     say_what_is_left_out(path for site in sites for path in unrendered(site.spec))
+    say_what_to_bring(name for site in sites for name in brought(site.spec))
     if wanted.out is None and wanted.oci is None:
         for tree in trees:
             for path, text in tree.files.items():
@@ -111,22 +113,43 @@ def _counted(files: int, sites: int) -> str:
 
 SHOWN = 12
 """Paths that are named; what is more is counted."""
+SECRETS_SHOWN = 40
+"""Secrets that are named: all of any one site."""
 
 
 def say_what_is_left_out(fields: Iterable[str]) -> None:
     """One line on stderr with what the sites set and nothing acts on yet; none where there is nothing."""
-    paths = list(dict.fromkeys(fields))
-    if paths:
-        more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
-        say(f"not rendered yet: {', '.join(paths[:SHOWN])}{more} (docs/inventory/left-out.md)", "warning")
+    if paths := _listed(fields, SHOWN):
+        say(f"not rendered yet: {paths} (docs/inventory/left-out.md)", "warning")
+
+
+def say_what_to_bring(secrets: Iterable[str]) -> None:
+    """One line on stderr with the Secrets that no tree and nothing in the cluster makes; their names only."""
+    if names := _listed(secrets, SECRETS_SHOWN):
+        say(f"secrets that the site must bring: {names} (docs/secrets.md)")
+
+
+def _listed(words: Iterable[str], most: int) -> str:
+    found = list(dict.fromkeys(words))
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + more
 
 
 def write_trees(out: Path, trees: Mapping[str, Mapping[str, str]]) -> None:
     """Replace the folder `out` by the trees, each in the subfolder of its key: all of it or nothing.
 
-    Raises `FleetError` (ENV007) when `out` holds anything that `fleet render` did not write.
+    Raises `FleetError` (ENV007) when `out` holds anything that `fleet render` did not write, or all sites and
+    one is to be written.
     """
+    out = out.resolve()
     refuse_others(out)
+    if "" in trees and holds_sites(out):
+        raise FleetError(
+            "ENV007",
+            f"{out} holds all sites, which one would replace",
+            "name a folder of its own; or --all, which writes only what changed",
+            exits.USAGE,
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
@@ -161,7 +184,7 @@ def validated_files(folder: Path, workspace: Path | None) -> Validated:
         raise _invalid([fleet_file])
     cache = None
     if workspace is not None and (key := cache_key(fleet_file, rules)) is not None:
-        cache = ValidatedFiles(cache_path(workspace, place.fleet_path), key, fleet_file.path)
+        cache = ValidationCache(cache_path(workspace, place.fleet_path), key, fleet_file.path)
     files, unlisted = place.site_files()
     if len(files) < LEAST_CACHED:
         cache = None
@@ -198,7 +221,8 @@ def _render_fleet(wanted: Wanted, out: Path) -> int:
     """Every site into a folder of its own below `out`; only those of which something changed."""
     from fleet.cli.render_workers import Job, render_jobs
 
-    refuse_others(out)
+    if not holds_sites(out):
+        refuse_others(out)
     fleet = validated_files(wanted.folder, wanted.workspace)
     toolkit = digest_of(("fleet", "fleet_templates"), LIBRARIES)
     inputs = Inputs(toolkit, content_digest(fleet.fleet_file.content))
@@ -220,6 +244,7 @@ def _render_fleet(wanted: Wanted, out: Path) -> int:
         folder.commit(kept, new)
     trees = {**kept, **new}
     say_what_is_left_out(path for name in fleet.sites for path in trees[name].left_out)
+    say_what_to_bring(secret for name in fleet.sites for secret in trees[name].brought)
     files = sum(tree.files for tree in trees.values())
     same = f", {len(kept)} of them unchanged" if kept else ""
     say(f"{_counted(files, len(trees))} in {out}{same}", "ok")

@@ -53,8 +53,9 @@ def _words(site: Site, line: Line, most: int) -> Iterator[str]:
     for path in line.fields[:most]:
         value = _value(site, path)
         origin = site.origin(path)
-        where = f"{origin.span.path}:{origin.span.line}" if origin.span else "nowhere: the default"
-        yield f"field     {'.'.join(map(str, path))} = {value}  ({origin.layer}, {where})"
+        span = origin.span
+        where = f"{origin.layer}, {span.path}:{span.line}" if span else "fleet's own default"
+        yield f"field     {'.'.join(map(str, path))} = {value}  ({where})"
     if len(line.fields) > most:
         yield f"          and {len(line.fields) - most} more; name the line to see them"
     if not line.fields:

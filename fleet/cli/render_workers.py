@@ -2,17 +2,18 @@
 
 import gc
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fleet.adapters.inventory_files import SiteFileOnDisk
 from fleet.adapters.tree_folder import SiteTree, write_tree
-from fleet.adapters.validated_files import content_digest
+from fleet.adapters.validation_cache import content_digest
 from fleet.diagnostics.diagnostic import Diagnostic, FleetError
 from fleet.inventory.inventory import Site
 from fleet.inventory.load import Fleet, load_fleet, load_site
 from fleet.inventory.source import SourceFile
 from fleet.render.faults import rendered
+from fleet.render.secrets import brought
 from fleet.render.unrendered import unrendered
 
 INLINE = 16
@@ -95,9 +96,10 @@ def _render(job: Job) -> Outcome:
     spec = site.spec
     known = job.known
     if known is not None and known.spec == spec.digest:
-        known = SiteTree(job.digest, known.spec, known.tree, known.files, known.left_out)
-        return Outcome(job.name, known, written=False)
+        return Outcome(job.name, replace(known, file=job.digest), written=False)
     tree = rendered(site)
     write_tree(job.staging / job.name, tree.files)
-    made = SiteTree(job.digest, spec.digest, tree.digest, len(tree.files), tuple(unrendered(spec)))
+    made = SiteTree(
+        job.digest, spec.digest, tree.digest, len(tree.files), tuple(unrendered(spec)), brought(spec)
+    )
     return Outcome(job.name, made, written=True)

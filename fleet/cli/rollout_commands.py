@@ -29,6 +29,7 @@ from fleet.app.rollout import (
 )
 from fleet.app.site import site_content
 from fleet.cli import exits
+from fleet.cli.cluster_access import say_clusters
 from fleet.cli.console import confirm, err, out, print_json, say
 from fleet.cli.failures import report_sites
 from fleet.cli.inventory_commands import choose, valid_inventory
@@ -259,13 +260,14 @@ def run_start(
     spec = rollout_spec(inventory, max_concurrency, max_failures, probe_seconds, only)
     if plan is not None:
         refuse_other_steps(plan, spec)
+    specs = [site.spec for site in inventory.sites if site.name in spec.by_site]
+    say_clusters(parts.applier(), specs, engine)
     if not confirm(f"roll out to {len(spec.by_site)} sites in {len(spec.rings)} rings?", yes=yes):
         return exits.USAGE
     if plan is not None and not yes:  # whoever was asked may have taken their time
         refuse_stale(plan, parts, inventory)
     parts.workspace.prepare()
     plan_folder = parts.workspace.plan_folder(spec.digest)
-    specs = [site.spec for site in inventory.sites if site.name in spec.by_site]
     save_specs(plan_folder, specs, parts.folder)
     result = drive(parts, plan_folder, start=spec, workers=workers_of(len(specs)))
     explain_failures(parts, result)

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from fleet.app.site import PROJECT, site_content
 from fleet.cli import exits
+from fleet.cli.cluster_access import cluster_of_run
 from fleet.cli.console import confirm, out, say
 from fleet.cli.failures import report_resources, report_step
 from fleet.cli.inventory_commands import find_site, valid_inventory
 from fleet.cli.plan_command import changes_table, files_text, say_what_is_odd
-from fleet.cli.wiring import Parts, Workspace, plan_site
+from fleet.cli.wiring import Parts, Workspace
 from fleet.diagnostics.diagnostic import FleetError
 from fleet.inventory.shape import did_you_mean
 from fleet.plan.site_plan import SitePlan
@@ -53,7 +54,9 @@ def run_up(folder: Path, workspace: Path, engine: str, name: str, *, yes: bool, 
         parts.workspace.prepare()
     if engine == "local":
         parts.applier().engine.resources(StackRef(PROJECT, name))  # refuses a state that is not whole
-    plan = plan_site(parts, spec)
+    applier = parts.applier()
+    cluster = cluster_of_run(applier, spec, engine, dry_run=dry_run)
+    plan = applier.plan(spec, cluster)
     show_changes(plan)
     say_what_is_odd(plan)
     if plan.error:
@@ -66,7 +69,7 @@ def run_up(folder: Path, workspace: Path, engine: str, name: str, *, yes: bool, 
     if not confirm(f"change {name}?", yes=yes):
         return exits.USAGE
     parts.workspace.marks.take_away(name)
-    applier = replace(parts.applier(), on_event=show_event)
+    applier = replace(applier, on_event=show_event)
     content = site_content(spec)
     for step in STEPS:
         say(f"{step} …", "bold")
@@ -126,4 +129,11 @@ def run_refresh(folder: Path, workspace: Path, engine: str, name: str) -> int:
     parts = Parts(Workspace(workspace), folder, engine)
     parts.require_target()
     run = _recorded(parts, name)
-    return _finish(name, parts.applier().engine.refresh(run, show_event), "refreshed")
+    result = parts.applier().engine.refresh(run, show_event)
+    if result.error:
+        return _finish(name, result, "refreshed")
+    found = f"{len(result.changes)} looked at, {result.counts.get('refresh', 0)} differ"
+    if gone := result.counts.get("delete", 0):
+        found += f", {gone} gone"
+    say(f"{name}: {found}", "ok")
+    return exits.OK

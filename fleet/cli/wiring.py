@@ -13,7 +13,7 @@ from fleet.adapters.applied_marks import AppliedMarks
 from fleet.adapters.oci_layout import LayoutStore, write_atomically
 from fleet.adapters.secrets import HostSecrets
 from fleet.adapters.workspace_folder import made_workspace
-from fleet.app.site import PROJECT, SiteApplier, site_content
+from fleet.app.site import LEFT_OUT, PLANNED, PROJECT, SiteApplier, site_content
 from fleet.cli import exits
 from fleet.diagnostics.diagnostic import FleetError
 from fleet.model.site import SiteSpec
@@ -120,7 +120,8 @@ class Parts:
         """What plans and applies sites. Raises `FleetError` when the engine can't be had."""
         artifacts = self.workspace.artifacts if self.engine == "local" else self.workspace.outbox
         program = partial(program_of, self.folder)
-        return SiteApplier(self._engine(), artifacts, HostSecrets(self.folder), program)
+        helm = self.engine != "local"  # the stand-in for Pulumi's kubernetes provider runs no Helm
+        return SiteApplier(self._engine(), artifacts, HostSecrets(self.folder), program, helm=helm)
 
     @property
     def folder(self) -> Path:
@@ -260,7 +261,7 @@ class PlanFolderSteps:
         marks = self.parts.workspace.marks
         marks.take_away(site)
         outcome = self.parts.applier().run_step(spec, step.kind, content)
-        if outcome.ok and step == steps.steps[-1]:
+        if outcome.ok and step == steps.steps[-1] and LEFT_OUT not in outcome.detail:
             marks.put(site, steps.digest)
         return outcome
 
@@ -286,5 +287,5 @@ class PlanFolderHealth:
 
 
 def plan_site(parts: Parts, spec: SiteSpec) -> SitePlan:
-    """One site's plan; for a process pool."""
-    return parts.applier().plan(spec)
+    """One site's plan; for a process pool. It asks for no secret, a kubeconfig included."""
+    return parts.applier().plan(spec, PLANNED)

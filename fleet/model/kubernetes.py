@@ -19,6 +19,7 @@ from fleet.model.base import (
     Pools,
     Shared,
 )
+from fleet.model.secrets import HostSecretRef
 
 
 class ControlPlane(Model):
@@ -109,6 +110,10 @@ class Kubernetes(Model):
     system_pool: PoolName
     """The pool that the cluster is created with, without a GPU. Which it is can't be changed later."""
     node_pools: Annotated[Pools[NodePool], Field(min_length=1)]
+    kubeconfig: HostSecretRef | None = None
+    """Content of a kubeconfig of this site's cluster, with a certificate or a token in it: one a site, never
+    shared. With it `fleet up` declares what the program owns inside of the cluster (docs/pulumi.md); before
+    the cluster is there the secret may be missing, and then that part waits."""
 
 
 class GpuOperator(Shared):

@@ -174,13 +174,14 @@ class AzureNativeProvider(ResourceProviderServicer):
         arm, plain = self._connected(context), reveal(inputs)
         resource_id = self._id(type_, plain, context)
         version = type_.version_for(plain)
+        stack = request.urn.removeprefix("urn:pulumi:").partition("::")[0]
         if not is_singleton(resource_id) and _find(arm, resource_id, version, context) is not None:
             _fail(
                 context,
                 grpc.StatusCode.ALREADY_EXISTS,
                 "AlreadyExists",
-                f"'{resource_id}' exists already and is not this stack's; taking over what exists is not "
-                "built yet: find out whose it is, or give this one another name",
+                f"'{resource_id}' exists already and is not this stack's: `fleet adopt {stack}` looks "
+                "whether it is this site's, and with --yes takes it over; else give this one another name",
             )
         try:
             response = arm.put(

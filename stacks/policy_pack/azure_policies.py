@@ -158,9 +158,9 @@ def _starts(value: Any, *beginnings: str) -> bool:
 
 def _flux_credentials(resource: Declared, _: Mapping[str, Any]) -> Iterator[str]:
     for path in _PATHS_OF_FLUX_CREDENTIALS:
-        if at(resource.properties, *path):
+        if at(resource.properties, *path) not in (None, "", UNKNOWN):
             yield f"{'.'.join(path)} is given in place"
-    if at(resource.properties, "configurationProtectedSettings"):
+    if at(resource.properties, "configurationProtectedSettings") not in (None, {}, UNKNOWN):
         yield "configurationProtectedSettings are given in place"
 
 

@@ -55,14 +55,15 @@ def _privileges(resource: Declared, settings: Mapping[str, Any]) -> Iterator[str
         if at(pod, key) is True:
             yield f"{key} is true"
     for volume in items(at(pod, "volumes")):
-        if at(volume, "hostPath") is not None:
+        if at(volume, "hostPath") not in (None, UNKNOWN):
             yield f"the volume {at(volume, 'name')} is a path of the node"
     for where, container in _containers(pod):
         context = at(container, "securityContext")
         for key in ("privileged", "allowPrivilegeEscalation"):
             if at(context, key) is True:
                 yield f"{where}: {key} is true"
-        added = sorted({str(c) for c in items(at(context, "capabilities", "add"))} - _HARMLESS)
+        capabilities = items(at(context, "capabilities", "add"))
+        added = sorted({str(name) for name in capabilities if name is not UNKNOWN} - _HARMLESS)
         if added:
             yield f"{where}: it adds the capabilities {', '.join(added)}"
 

@@ -329,7 +329,7 @@ def test_up_and_destroy_of_one_site(bench: Bench) -> None:
 
 def test_without_the_secrets_nothing_is_touched(bench: Bench) -> None:
     del bench.env["FLEET_LCM_USER"]
-    failed = bench.fleet("up", "turin", "--yes", check=exits.SITES_FAILED)
+    failed = bench.fleet("up", "turin", "--yes", check=exits.MISSING)
     assert "the environment has no FLEET_LCM_USER" in failed.stderr
     assert not [r for r in bench.requests() if r.get("method") == "PUT"]
 

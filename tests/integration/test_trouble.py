@@ -26,6 +26,7 @@ from fleet.cli.sandbox_commands import running_sandbox
 from fleet.cli.wiring import Workspace
 from fleet.sandbox.arm import ArmSandbox
 from fleet.sandbox.arm.faults import parse_fault
+from fleet_stacks.resource_providers import registration_commands
 from tests.factory import FACTORY, ROOT
 
 ACCOUNTS = {"FLEET_LOCAL_ADMIN": "administrator:Correct-Horse-1", "FLEET_LCM_USER": "lcm:Battery-Staple-2"}
@@ -353,3 +354,26 @@ def test_a_rollout_that_fails_says_what_to_do_and_a_new_one_goes_on(bench: Bench
     names = {record.name for record in bench.sandbox.store.of_type(VAULT)}
     assert "kv-fleet-turin-2" in names
     assert "kv-fleet-turin" not in names
+
+
+def test_providers_that_are_not_registered_are_named_with_what_registers_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ACCOUNTS.items():
+        monkeypatch.setenv(name, value)
+    inventory, _ = read_inventory(FACTORY)
+    assert inventory is not None
+    site = inventory.site("graz")
+    assert site is not None
+    workspace = Workspace(tmp_path / "workspace")
+    with running_sandbox(workspace, inventory, clock_factor=0, strict=True) as sandbox:
+        said = Bench(FACTORY, workspace.root, sandbox, capsys).up(exits.SITES_FAILED)
+        connection = workspace.connection()
+        assert connection is not None
+        wiring.arm_client(connection).close()
+        wiring.arm_client.cache_clear()
+    assert "the subscription is not registered for resources of this kind" in said
+    assert "help: register what the site needs, once in its subscription" in said
+    commands = registration_commands(site.spec)
+    assert len(commands) > 5
+    assert [line.strip() for line in said.splitlines() if "az provider register --" in line] == list(commands)

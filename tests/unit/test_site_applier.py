@@ -8,7 +8,7 @@ import pytest
 
 from fleet.adapters.applied_marks import AppliedMarks
 from fleet.adapters.oci_layout import LayoutStore
-from fleet.app.site import SiteApplier, site_content
+from fleet.app.site import CLUSTER_PROVIDER, LEFT_OUT, PLANNED, ClusterAccess, SiteApplier, site_content
 from fleet.diagnostics.diagnostic import FleetError
 from fleet.model.secrets import HostSecretRef
 from fleet.model.site import SiteSpec
@@ -183,7 +183,8 @@ def test_an_unknown_step_is_refused(tmp_path: Path) -> None:
 def test_publishing_says_what_changed_against_what_was_published(tmp_path: Path) -> None:
     site = applier(FakeEngine(result()), tmp_path)
     first = graz()
-    assert len(site.run_step(first, "publish", site_content(first)).detail["files"]["added"]) == 12
+    added = site.run_step(first, "publish", site_content(first)).detail["files"]["added"]
+    assert len(added) == len(site_content(first).tree.files)
     second = graz(edits={"fleet.yaml": [("maxRetries: 2", "maxRetries: 1")]})
     assert site.run_step(second, "publish", site_content(second)).detail["files"] == {
         "added": (),
@@ -212,3 +213,46 @@ def test_marks(tmp_path: Path) -> None:
     marks.take_away("graz")
     marks.take_away("graz")
     assert not marks.holds("graz", "sha256:a")
+
+
+def with_cluster(name: str) -> SiteSpec:
+    edit = ("kubernetes:\n", f"kubernetes:\n  kubeconfig: {{env: {name}}}\n")
+    return graz(edits={"sites/graz.yaml": [edit]})
+
+
+IN_CLUSTER = StackResource("urn:x::flux-source", "kubernetes:source.toolkit.fluxcd.io/v1:OCIRepository", "flux-source", {})  # fmt: skip
+
+
+def test_a_kubeconfig_is_for_deployments_only(tmp_path: Path) -> None:
+    engine, spec = FakeEngine(result()), with_cluster("GRAZ_KUBECONFIG")
+    made = applier(engine, tmp_path)
+    assert made.run_step(spec, "validate", site_content(spec)).ok
+    assert made.run_step(spec, "deploy", site_content(spec)).ok
+    assert [secrets.get("kubeconfig") for *_, secrets in engine.asked] == [None, "user:GRAZ_KUBECONFIG"]
+    assert "user:" not in repr(made.cluster(spec))
+
+
+def test_a_kubeconfig_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
+    spec = with_cluster("MISSING")
+    outcome = applier(FakeEngine(result()), tmp_path).run_step(spec, "deploy", site_content(spec))
+    assert outcome.ok
+    assert "what is in the cluster waits: the environment has no MISSING" in outcome.message
+    assert outcome.detail[LEFT_OUT] == "the environment has no MISSING"
+    assert applier(FakeEngine(result()), tmp_path).cluster(graz()) == ClusterAccess()
+
+
+def test_a_kubeconfig_that_is_gone_stops_a_run_before_it_drops_what_it_does_not_see(tmp_path: Path) -> None:
+    spec, engine = with_cluster("MISSING"), FakeEngine(result(), (IN_CLUSTER,))
+    outcome = applier(engine, tmp_path).run_step(spec, "deploy", site_content(spec))
+    assert (outcome.ok, outcome.code) == (False, "SEC010")
+    assert engine.asked == []
+
+
+def test_a_plan_without_the_kubeconfig_shows_all_but_the_credential(tmp_path: Path) -> None:
+    provider = ResourceChange("urn:p", CLUSTER_PROVIDER, "kubernetes", "update")
+    source = ResourceChange("urn:s", IN_CLUSTER.type, "flux-source", "update")
+    moved = ResourceChange("urn:p", CLUSTER_PROVIDER, "kubernetes", "replace")
+    made, spec = applier(FakeEngine(result(provider, source)), tmp_path), with_cluster("MISSING")
+    assert [change.name for change in made.plan(spec, PLANNED).changes] == ["flux-source"]
+    assert len(made.plan(spec, ClusterAccess("given")).changes) == 2
+    assert len(applier(FakeEngine(result(moved)), tmp_path).plan(spec, PLANNED).changes) == 1

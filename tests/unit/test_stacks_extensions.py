@@ -88,6 +88,7 @@ def test_settings_are_text_and_from_the_inventory() -> None:
     foundry = settings(ALL, "foundry-local")
     assert foundry["entraAuth.clientId"] == "2b6f7d90-0000-4000-8000-0000000000cc"
     assert foundry["entraAuth.tenantId"] == ALL.azure.tenant
+    assert foundry["watch.namespaces[0]"] == "platform"  # or nothing reads the tree's ModelDeployments
 
 
 def test_an_inventorys_own_version_is_asked_for() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from stacks_recorder import CONTENT, SECRETS, Recording, changed, factory_sites, record
 
 from fleet.engine.local.engine import LocalEngine
@@ -15,9 +16,9 @@ from fleet.render.section import NAMESPACES
 from fleet.sandbox.providers import SandboxProviders
 from fleet_stacks import in_cluster
 from fleet_stacks.errors import StackError
-from fleet_stacks.in_cluster_objects import in_tree, tree_objects
+from fleet_stacks.in_cluster_objects import Object, tree_objects
 from fleet_stacks.in_cluster_origins import in_cluster_origins
-from fleet_stacks.in_cluster_releases import release_of
+from fleet_stacks.in_cluster_releases import flux_release
 from fleet_stacks.program import FluxContent, SiteProgram
 
 SITES = factory_sites()
@@ -55,6 +56,10 @@ def dump(spec: SiteSpec) -> dict[str, Any]:
 def in_the_cluster(spec: SiteSpec, **more: Any) -> Recording:
     secrets = {**WITH_CLUSTER, **more.pop("config", {})}
     return record(spec, secrets=secrets, **more)
+
+
+def named(found: Object) -> tuple[str, str]:
+    return found["kind"], found["metadata"]["name"]
 
 
 def kubernetes(recording: Recording) -> set[str]:
@@ -138,55 +143,31 @@ def test_namespaces_are_the_trees_and_then_fluxs() -> None:
 def test_no_object_has_two_owners(spec: SiteSpec) -> None:
     site = with_gpu_stack(spec, ALL_PINS)
     recording = in_the_cluster(site, config={"fleet:registryImage": IMAGE})
-    tree = tree_objects(site)
+    tree = {named(o) for o in tree_objects(site) if "name" in o.get("metadata", ())}
+    assert {("HelmRelease", "gpu-operator"), ("HelmRelease", "kai-scheduler"), ("Queue", "agents")} <= tree
     for name in kubernetes(recording) - {"kubernetes"}:
+        assert not name.startswith(("release-gpu", "release-kai", "queue-"))
         inputs = recording.resources[name].inputs
         if "metadata" in inputs and not name.startswith("namespace-"):
-            assert not in_tree(tree, inputs["kind"], inputs["metadata"]["name"]), name
+            assert named(inputs) not in tree, name
 
 
-def test_what_the_tree_holds_is_left_to_flux(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = with_gpu_stack(GRAZ, GPU_PINS)
-    held = [
-        {"kind": "HelmRelease", "metadata": {"name": "gpu-operator"}},
-        {"kind": "Queue", "metadata": {"name": "agents"}},
-    ]
-    monkeypatch.setattr(in_cluster, "tree_objects", lambda _: (*tree_objects(TURIN), *held))
-    recording = in_the_cluster(spec)
-    assert "release-kai-scheduler" in recording.resources and "queue-site" in recording.resources
-    assert "release-gpu-operator" not in recording.resources and "queue-agents" not in recording.resources
-    assert "the chart gpu-operator" not in whys(recording)
-
-
-def test_charts_are_pinned_by_version_and_digest_or_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(in_cluster, "tree_objects", lambda _: tree_objects(TURIN))
-    recording = in_the_cluster(with_gpu_stack(GRAZ, GPU_PINS))
-    operator = recording.resources["release-gpu-operator"]
-    assert operator.inputs["chart"] == f"oci://registry.graz.factory.example/charts/gpu-operator@{DIGEST}"
-    assert operator.inputs["version"] == "v26.7.0"
-    assert operator.inputs["values"]["driver"]["enabled"] is False
-    assert operator.inputs["values"]["devicePlugin"]["enabled"] is False
-    assert operator.inputs["values"]["toolkit"]["enabled"] is False
-    assert operator.inputs["values"]["dcgmExporter"]["serviceMonitor"] == {"enabled": False}
-    assert operator.protect and operator.retain
-    space = recording.resources["namespace-gpu-operator"].inputs["metadata"]
-    assert space["labels"] == {"pod-security.kubernetes.io/enforce": "privileged"}
-    kai = recording.resources["release-kai-scheduler"].inputs
-    assert kai["values"]["global"] == {
-        "gpuSharing": False,
-        "registry": "registry.graz.factory.example/kai-scheduler/kai-scheduler",
-    }
-    assert {"queue-site", "release-kai-scheduler"} <= recording.order("queue-agents")
-
-    unpinned = in_the_cluster(with_gpu_stack(GRAZ.model_copy(update={"components": {}}), {}))
-    assert not [n for n in unpinned.resources if n.startswith("release-")]
-    assert "components have no gpu-operator" in whys(unpinned)["the chart gpu-operator"]
+def test_flux_that_no_chart_is_pinned_for_is_left_out() -> None:
+    others = {name: pin for name, pin in NARVIK.components.items() if name != "flux2"}
+    recording = in_the_cluster(NARVIK.model_copy(update={"components": others}))
+    assert not [n for n in recording.resources if n.startswith("release-")]
+    assert "components have no flux2" in whys(recording)["the chart flux2"]
+    pinned = in_the_cluster(changed(NARVIK, components=FLUX_PIN)).resources["release-flux2"]
+    assert pinned.inputs["chart"].startswith("oci://registry.narvik.factory.example/")
+    assert pinned.inputs["chart"].endswith(f"@{DIGEST}")
+    assert pinned.inputs["version"] == "2.16.4"
+    assert pinned.protect and pinned.retain
 
 
 def test_flux_without_the_digest_of_an_image_is_left_out() -> None:
     images = {k: v for k, v in FLUX_IMAGES.items() if "helm-controller" not in k}
     spec = changed(NARVIK, components={"flux2": {**FLUX_PIN["flux2"], "images": images}})
-    assert release_of(spec, "flux2") == "components.flux2.images has no digest of helm-controller"
+    assert flux_release(spec) == "components.flux2.images has no digest of helm-controller"
     recording = in_the_cluster(spec)
     assert "release-flux2" not in recording.resources and "flux-source" in recording.resources
     assert "helm-controller" in whys(recording)["the chart flux2"]
@@ -226,10 +207,41 @@ def test_registry_and_model_cache_run_where_an_image_is_named() -> None:
         assert container["image"] == IMAGE
         assert {"name": "REGISTRY_AUTH", "value": "htpasswd"} in container["env"]
         assert f"{name}-namespace" in resources[f"{name}-deployment"].after
+    assert "storageClassName" not in resources["model-cache-persistentvolumeclaim"].inputs["spec"]
+    fast = changed(NARVIK, modelCache={"storageGib": 100, "storageClass": "fast"})
+    claim = in_the_cluster(fast, config={"fleet:registryImage": IMAGE}).resources[
+        "model-cache-persistentvolumeclaim"
+    ]
+    assert claim.inputs["spec"]["storageClassName"] == "fast"
     assert resources["registry-service"].inputs["spec"]["type"] == "LoadBalancer"
     assert not [
         n for n in kubernetes(in_the_cluster(TURIN, config={"fleet:registryImage": IMAGE})) if "registry" in n
     ]
+
+
+def test_the_inventory_can_name_the_registrys_image() -> None:
+    recording = in_the_cluster(changed(NARVIK, registry={"image": IMAGE}))
+    (container,) = recording.resources["registry-deployment"].inputs["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == IMAGE
+    assert "registry and model cache in the cluster" not in whys(recording)
+    with pytest.raises(ValidationError, match="pattern"):
+        changed(NARVIK, registry={"image": "registry.example/distribution:3"})
+
+
+def test_without_helm_releases_are_left_out_and_what_needs_them_is_declared() -> None:
+    recording = in_the_cluster(changed(NARVIK, components=FLUX_PIN), config={"fleet:helmReleases": "false"})
+    assert "release-flux2" not in recording.resources and "flux-entry" in recording.resources
+    assert "runs no Helm" in whys(recording)["the chart flux2"]
+
+
+def test_without_a_kubeconfig_the_workloads_of_a_site_without_arc_wait() -> None:
+    assert "nothing installs Flux here" in whys(record(NARVIK))[in_cluster.NO_FLUX.what]
+    assert in_cluster.NO_FLUX.what not in whys(record(GRAZ))
+    assert in_cluster.NO_FLUX.what not in whys(in_the_cluster(NARVIK))
+
+
+def test_a_run_that_is_no_plan_declares_nothing_for_a_kubeconfig_that_is_not_there() -> None:
+    assert kubernetes(record(NARVIK, secrets={**SECRETS, "fleet:planCluster": "true"})) == set()
 
 
 def test_an_image_without_a_digest_is_refused() -> None:
@@ -271,7 +283,7 @@ def test_each_resource_leads_back_to_a_field(spec: SiteSpec) -> None:
 
 @pytest.mark.parametrize("spec", SITES.values(), ids=SITES)
 def test_the_whole_program_is_planned_without_a_cluster(spec: SiteSpec, tmp_path: Path) -> None:
-    """Helm releases too, which the stand-in plans and does not make."""
+    """Flux's release too, which the stand-in plans and does not make."""
     site = with_gpu_stack(spec, ALL_PINS)
     engine = LocalEngine(StateStore(tmp_path), SandboxProviders(), lambda: "passphrase")
     run = StackRun(
@@ -280,9 +292,6 @@ def test_the_whole_program_is_planned_without_a_cluster(spec: SiteSpec, tmp_path
     result = engine.preview(run)
     assert result.error is None, result.failures
     planned = {change.name for change in result.changes if change.type.startswith("kubernetes:")}
-    tree = tree_objects(site)
-    assert ("release-gpu-operator" in planned) is not in_tree(tree, "HelmRelease", "gpu-operator")
-    assert ("queue-agents" in planned) is not in_tree(tree, "Queue", "agents")
     for name in ("release-flux2", "flux-entry"):
         assert (name in planned) is (spec.connectivity.mode == "disconnected")
     assert "not-to-be-seen" not in str(result)

@@ -105,7 +105,7 @@ def test_a_disconnected_site_has_nothing_of_arc_on_its_critical_path() -> None:
     assert "provisioned-cluster" in recording.resources
     assert "storageAccounts" not in recording.text() and "WitnessStorageKey" not in recording.text()
     whys = {item["what"]: item["why"] for item in recording.outputs["leftOut"]}
-    assert "bundle" in whys["Arc extensions and Flux configuration"]
+    assert "Flux runs in the cluster instead" in whys["Arc extensions and Flux configuration"]
     assert "cloud witness" in whys
     assert recording.outputs["keyVaultUri"] == "https://kv-fleet-narvik.vault.autonomous.cloud.private/"
     cluster = recording.resources["connected-cluster"].inputs["properties"]
