@@ -17,7 +17,7 @@ class Layer:
     """Site fields of one origin: `data` stands at `at` of `file`."""
 
     name: str
-    """`defaults`, `profile pilot`, `ring canary` or `site graz`."""
+    """`defaults`, `profile pilot`, `ring canary`, `site graz`; `packages` for those that it serves."""
     file: SourceFile
     at: Path
     data: Mapping[str, Any]

@@ -1,6 +1,6 @@
 """`load_inventory`: files in, an `Inventory` and every finding out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -15,7 +15,8 @@ from fleet.inventory.shape import did_you_mean, shape_diagnostics
 from fleet.inventory.source import Path, SourceFile, YamlError
 from fleet.model.base import SharedValues
 from fleet.model.fleet import FleetFile, SiteHeader
-from fleet.model.site import SiteSpec
+from fleet.model.site import RESOLVED, SiteSpec
+from fleet.model.supply import ModelPackage
 
 _KIND = frozenset({"apiVersion", "kind"})
 _HEADER_KEYS = tuple(info.alias or name for name, info in SiteHeader.model_fields.items())
@@ -32,6 +33,7 @@ class Fleet:
         self.shared = SharedValues()
         self._bases: dict[tuple[str | None, str], dict[str, Any]] = {}
         self._holding: dict[tuple[str | None, str], set[int]] = {}
+        self._packages: dict[tuple[str, ...], tuple[Mapping[str, ModelPackage], Layer]] = {}
 
     def stack(self, profile: str | None, ring: str) -> tuple[Layer, ...]:
         """The shared layers of a site, lowest first; without those that do not exist."""
@@ -57,6 +59,24 @@ class Fleet:
         filled: dict[str, Any] = named(base, name, self._holding[key])
         return filled
 
+    def packages(self, site: Mapping[str, Any]) -> tuple[Mapping[str, ModelPackage], Layer] | None:
+        """The packages that a site serves, and the layer that they are written in; None when it serves none.
+
+        `site` are its merged values, right or not. What the fleet does not have is left out (MOD001 tells
+        it). Sites that serve the same get the same two objects.
+        """
+        known = self.model.packages
+        names = tuple(sorted({name for name in _packages_named(site) if name in known})) if known else ()
+        if not names:
+            return None
+        if names not in self._packages:
+            raw = {"packages": {name: self.raw["packages"][name] for name in names}}
+            self._packages[names] = (
+                {name: known[name] for name in names},
+                Layer("packages", self.file, (), raw),
+            )
+        return self._packages[names]
+
     def inventory(self, sites: Iterable[Site], site_files: int, used_rings: Iterable[str]) -> Inventory:
         """The inventory of `sites`, whatever their order."""
         ordered = tuple(sorted(sites, key=lambda site: site.name))
@@ -64,6 +84,17 @@ class Fleet:
         return Inventory(
             self.model.name, self.file, self.model.rings, ordered, self.models, site_files, used, self.raw
         )
+
+
+def _packages_named(site: Mapping[str, Any]) -> Iterator[str]:
+    """The packages that a site's merged values name, as the ones served and as canaries."""
+    deployments = site.get("inference")
+    for deployment in deployments.values() if isinstance(deployments, Mapping) else ():
+        if isinstance(deployment, Mapping):
+            canary = deployment.get("canary")
+            for named_at in (deployment, canary if isinstance(canary, Mapping) else {}):
+                if isinstance(name := named_at.get("package"), str):
+                    yield name
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,17 +189,27 @@ def _shared_layers(
     file: SourceFile, fleet: FleetFile, raw: Mapping[str, Any], found: list[Diagnostic]
 ) -> dict[str, Layer]:
     """The layers that sites share, each checked for itself so that an unused one is checked too."""
-    layers = {"defaults": Layer("defaults", file, ("defaults",), raw.get("defaults") or {})}
-    for name in fleet.profiles:
-        layers[f"profile {name}"] = Layer(
-            f"profile {name}", file, ("profiles", name), raw["profiles"][name] or {}
-        )
+    written: dict[str, tuple[Path, Mapping[str, Any]]] = {
+        "defaults": (("defaults",), raw.get("defaults") or {}),
+        **{f"profile {name}": (("profiles", name), raw["profiles"][name] or {}) for name in fleet.profiles},
+    }
     for number, ring in enumerate(fleet.rings):
         data = raw["rings"][number].get("defaults") or {}
-        layers[f"ring {ring.name}"] = Layer(f"ring {ring.name}", file, ("rings", number, "defaults"), data)
+        written[f"ring {ring.name}"] = ("rings", number, "defaults"), data
+    layers = {name: _layer(name, file, at, data, found) for name, (at, data) in written.items()}
     for layer in layers.values():
         _check_layer(layer, found)
     return layers
+
+
+def _layer(name: str, file: SourceFile, at: Path, data: Mapping[str, Any], found: list[Diagnostic]) -> Layer:
+    """The layer that is written at `at`. What no layer may give is told, and is not part of it."""
+    if RESOLVED.isdisjoint(data):
+        return Layer(name, file, at, data)
+    for key in sorted(RESOLVED.intersection(data)):
+        message = f"{key!r} belongs at the top of fleet.yaml"
+        found.append(_at(file, (*at, key), "INV010", message, "move it there"))
+    return Layer(name, file, at, {key: value for key, value in data.items() if key not in RESOLVED})
 
 
 def _check_layer(layer: Layer, found: list[Diagnostic]) -> None:
@@ -204,11 +245,11 @@ def load_site(fleet: Fleet, file: SourceFile) -> LoadedSite:
     rings = [known.name for known in fleet.model.rings]
     names = {"profile": fleet.model.profiles, "ring": rings}
     header = _validate(SiteHeader, {key: raw[key] for key in _HEADER_KEYS if key in raw}, file, found, names)
-    own = {key: value for key, value in raw.items() if key not in _KIND}
+    own: Mapping[str, Any] = {key: value for key, value in raw.items() if key not in _KIND}
     if header is None:
         # What the header complained about isn't to be told again, without its help.
         rest = {key: value for key, value in own.items() if key not in _HEADER_KEYS}
-        _check_layer(Layer("site ?", file, (), rest), found)
+        _check_layer(_layer("site ?", file, (), rest, found), found)
         return LoadedSite(None, ring, tuple(found))
 
     usable = True
@@ -223,7 +264,9 @@ def load_site(fleet: Fleet, file: SourceFile) -> LoadedSite:
         message = f"there is no ring {header.ring!r}"
         found.append(_at(file, ("ring",), "INV016", message, did_you_mean(header.ring, rings)))
 
-    layers = (*fleet.stack(header.profile, header.ring), Layer(f"site {header.name}", file, (), own))
+    own_layer = _layer(f"site {header.name}", file, (), own, found)
+    own = own_layer.data
+    layers = (*fleet.stack(header.profile, header.ring), own_layer)
     if SITE in file.text:
         own = named(own, header.name, holding_site(own))
     merged = overlay(fleet.base_of(header.name, header.profile, header.ring), own)
@@ -239,6 +282,8 @@ def load_site(fleet: Fleet, file: SourceFile) -> LoadedSite:
 
         found += [replace(d, sites=(header.name,)) for d in shape_diagnostics(SiteSpec, error, place)]
         return LoadedSite(None, ring, tuple(found))
+    if (packages := fleet.packages(merged)) is not None:
+        spec, layers = spec.model_copy(update={"packages": packages[0]}), (packages[1], *layers)
     return LoadedSite(Site(spec, layers) if usable else None, ring, tuple(found))
 
 
@@ -251,4 +296,7 @@ def site_layers(
     """
     raw, _ = file.load()
     own = {key: value for key, value in raw.items() if key not in _KIND}
-    return (*fleet.stack(profile, ring), Layer(f"site {name}", file, (), own))
+    site = overlay(fleet.base_of(name, profile, ring), named(own, name, holding_site(own)))
+    packages = fleet.packages(site)
+    first = (packages[1],) if packages is not None else ()
+    return (*first, *fleet.stack(profile, ring), Layer(f"site {name}", file, (), own))

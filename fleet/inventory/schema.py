@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from fleet.model.descriptions import describe
 from fleet.model.fleet import FleetFile, SiteHeader
-from fleet.model.site import SiteSpec
+from fleet.model.site import RESOLVED, SiteSpec
 
 Schema = dict[str, Any]
 Kind = Literal["fleet", "site"]
@@ -156,7 +156,7 @@ def _or_null(made: Schema) -> Schema:
 def _layer(definitions: _Definitions) -> Schema:
     """The fields of a site as any layer may give them."""
     layer = definitions.root(SiteSpec, layer=True)
-    own = {info.alias or name for name, info in SiteHeader.model_fields.items()}
+    own = {info.alias or name for name, info in SiteHeader.model_fields.items()} | RESOLVED
     layer["properties"] = {key: part for key, part in layer["properties"].items() if key not in own}
     return layer
 

@@ -32,7 +32,8 @@ class Store(Shared):
     tls: bool = True
     """Between it and its clients (requirement B11)."""
     auth: ClusterSecretRef | None = None
-    """Its password; none where the operator makes one."""
+    """Its password: a Secret in `platform`, and in `agents` for agents that use it; `NAME-app` with the key
+    `password` when not said (docs/secrets.md)."""
 
 
 class Redis(Store):

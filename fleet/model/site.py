@@ -8,7 +8,7 @@ lists.
 import hashlib
 import json
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -20,10 +20,14 @@ from fleet.model.kubernetes import Gpu, Kubernetes
 from fleet.model.operations import Capacity, Evaluation, Governance, Operations
 from fleet.model.schedule import Maintenance, Window
 from fleet.model.services import Platform, Services, Telemetry
-from fleet.model.supply import Component, Delivery, ModelCache, Registry
+from fleet.model.supply import Component, Delivery, ModelCache, ModelPackage, Registry
 
 Topology = Literal["pilot-node", "datacenter-cluster", "distributed"]
 ConnectivityMode = Literal["connected", "constrained", "disconnected"]
+
+RESOLVED: Final = frozenset({"packages"})
+"""Fields of `SiteSpec` that loading fills from the top of `fleet.yaml`: no layer of a site may give them."""
+_NO_PACKAGES: Final[dict[str, ModelPackage]] = {}  # one for all sites that serve none
 
 
 class Proxy(Model):
@@ -80,6 +84,9 @@ class SiteSpec(Model):
     components: Named[Component]
     """Third-party software by its name in the catalogue; what a site switches on must be here."""
     inference: Named[InferenceDeployment]
+    packages: Named[ModelPackage] = Field(default_factory=lambda: _NO_PACKAGES)
+    """Those of the fleet's packages that `inference` names; filled in from `packages` of `fleet.yaml`, and
+    written nowhere else."""
     router: Router | None = None
     """Routing between the site's deployments; without it each agent talks to the one that it names."""
     agents: Named[Agent]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fleet.model.base import Digest, HostName, ImageDigests, Many, Model, Shared
+from fleet.model.base import Digest, DnsLabel, HostName, ImageDigests, Many, Model, Shared
 from fleet.model.schedule import Date
 
 ImageRepository = Annotated[str, Field(pattern=r"^[a-z0-9]+([._/-][a-z0-9]+)*$")]
@@ -29,7 +29,7 @@ class Component(Shared):
     version: Annotated[str, Field(pattern=r"^v?[0-9]+(\.[0-9]+){1,2}([-+][0-9A-Za-z.-]+)?$")] | None = None
     """The chart's version; the catalogue's when not said."""
     digest: Digest
-    """Of the chart's OCI artifact, as the registry holds it."""
+    """Of the chart's OCI artifact, as the registry holds it, or of its image where it has no chart."""
     images: ImageDigests
     """The images that the chart would pull by tag, such as `quay.io/org/name:1.2`, by digest."""
 
@@ -48,6 +48,9 @@ class Registry(Model):
 
     host: HostName
     storage_gib: Annotated[int, Field(gt=0)]
+    image: Annotated[str, Field(pattern=r"^[^@\s]+@sha256:[0-9a-f]{64}$")] | None = None
+    """CNCF distribution by digest, where the registry and the model cache run in the site's own cluster; its
+    nodes have to hold it already. None for a registry that somebody else runs."""
     ca_file: str | None = None
     """PEM bundle next to the inventory, when a private CA signed the registry's certificate."""
     upstreams: Many[Upstream] = ()
@@ -63,6 +66,8 @@ class ModelCache(Shared):
     """The site's store of model files."""
 
     storage_gib: Annotated[int, Field(gt=0)]
+    storage_class: DnsLabel | None = None
+    """Of its volume, and of those that deployments keep packages on; the cluster's default when not said."""
     keep_versions: Annotated[int, Field(ge=1, le=10)] = 2
     """Versions of each model kept; the last that was good is never removed (requirement I6)."""
 

@@ -91,13 +91,12 @@ def names(spec: SiteSpec) -> tuple[Name, ...]:
     """What gets a certificate: served models and tools under the names of their Services, agents with
     `serviceAuth: mtls`, and the ingress.
 
-    Foundry Local's Arc extension makes its own for what it runs (facts 3.3).
+    What Foundry Local's Arc extension runs has its own (facts 3.3); the gateway before it is ours.
     """
-    served = [name for name, item in spec.inference.items() if item.runtime != "foundry-local-azure-local"]
     agents = spec.agents if spec.platform.service_auth == "mtls" else ()
     found = [
         Name(namespace, f"{name}-tls", _service_names(name, namespace))
-        for namespace, some in (("platform", served), ("tools", spec.tools), ("agents", agents))
+        for namespace, some in (("platform", spec.inference), ("tools", spec.tools), ("agents", agents))
         for name in some
     ]
     if spec.platform.ingress is not None and spec.agents:

@@ -18,6 +18,8 @@ from fleet.model.site import SiteSpec
 from fleet.render.section import taints_of
 
 RUNTIME: Final = "foundry-local-azure-local"
+NAMESPACE: Final = "platform"
+"""Of the objects here; the extension is told to watch it (stacks/arc_extensions.py)."""
 PORT: Final = 5000  # of the operator's Services as they were seen (facts 3.3); its documented default is 8080
 _PARALLEL_FROM: Final = (
     0,
@@ -75,7 +77,7 @@ def model_deployment(
     return {
         "apiVersion": "foundrylocal.azure.com/v1",
         "kind": "ModelDeployment",
-        "metadata": {"name": backend(name), "namespace": "platform"},
+        "metadata": {"name": backend(name), "namespace": NAMESPACE},
         "spec": said,
     }
 
@@ -84,7 +86,7 @@ def upstream(name: str) -> Mapping[str, str]:
     """What the gateway in front of a `ModelDeployment` is told of it; its key is in a Secret (facts 3.3)."""
     return {
         "UPSTREAM_CA_FILE": "/upstream/ca-bundle.crt",
-        "UPSTREAM_URL": f"https://{backend(name)}.platform.svc.cluster.local:{PORT}/v1",
+        "UPSTREAM_URL": f"https://{backend(name)}.{NAMESPACE}.svc.cluster.local:{PORT}/v1",
     }
 
 

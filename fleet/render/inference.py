@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
-from types import MappingProxyType
 from typing import Final
 
 from fleet import catalog
@@ -18,16 +17,14 @@ from fleet.diagnostics.diagnostic import FleetError
 from fleet.model.inference import InferenceDeployment
 from fleet.model.kubernetes import NodePool
 from fleet.model.site import SiteSpec
-from fleet.model.supply import ModelPackage
 from fleet.render import foundry
 from fleet.render.environment import trace_environment
-from fleet.render.model_cache import CACHE_NAMESPACE, CACHE_PORT, Weights, weights_of
-from fleet.render.section import Section, cpu_quantity, memory_quantity, site_image, taints_of
+from fleet.render.model_cache import CACHE_NAMESPACE, CACHE_PORT, Weights, package_of, weights_of
+from fleet.render.section import BEFORE_PODS, Section, cpu_quantity, memory_quantity, site_image, taints_of
 from fleet.render.templating import render_template
 
 PREEMPTIBLE: Final = "fleet-preemptible"
 """The priority class of deployments that may be stopped, where Kubernetes' own scheduler places them."""
-_NO_PACKAGES: Final[Mapping[str, ModelPackage]] = MappingProxyType({})
 _PROBE_SECONDS: Final = 10
 _SLACK_SECONDS: Final = 60  # for scheduling a pod and pulling its image from the site's registry: a judgement
 
@@ -44,16 +41,14 @@ class _Serving:
     canary: bool = False
 
 
-def sections(spec: SiteSpec, packages: Mapping[str, ModelPackage] = _NO_PACKAGES) -> Iterator[Section]:
+def sections(spec: SiteSpec) -> Iterator[Section]:
     """The section `inference`, and `foundry-local` with the objects of the Arc extension's operator.
 
-    `packages` are the fleet's. A `SiteSpec` does not hold them yet, so that `render_site` gives none: then
-    `package` and `canary` change nothing, and both are listed as not rendered.
     Raises `FleetError`: TPL002, TPL011 and TPL012.
     """
     if not spec.inference:
         return
-    serving = {name: tuple(_serving(spec, name, each, packages)) for name, each in spec.inference.items()}
+    serving = {name: tuple(_serving(spec, name, each)) for name, each in spec.inference.items()}
     canaries = frozenset(one.of for each in serving.values() for one in each if one.canary)
     files = {}
     for name, each in serving.items():
@@ -64,14 +59,15 @@ def sections(spec: SiteSpec, packages: Mapping[str, ModelPackage] = _NO_PACKAGES
             )
         files[f"{name}.yaml"] = "---\n".join(_deployment(spec, one, each, canaries) for one in each)
     if any(each.preemptible and each.queue is None for each in spec.inference.values()):
-        files["priority.yaml"] = render_template("platform/inference/priority.yaml.j2", name=PREEMPTIBLE)
+        # No deployment can have this name.
+        files["_priority.yaml"] = render_template("platform/inference/priority.yaml.j2", name=PREEMPTIBLE)
     # Models load for minutes, and Flux waits until the last replica has: they are replaced one by one.
     seconds = max(one.replicas * _deadline(one) for each in serving.values() for one in each)
     yield Section(
         "inference",
         "platform/inference",
         files,
-        ("platform", "certificates", "gpu", "queues"),
+        (*BEFORE_PODS, "gpu", "queues"),
         f"{ceil(seconds / 60) + 4}m",
     )
     backends = {
@@ -90,21 +86,19 @@ def sections(spec: SiteSpec, packages: Mapping[str, ModelPackage] = _NO_PACKAGES
         yield Section("foundry-local", "platform/foundry-local", backends, ("platform",), "30m")
 
 
-def _serving(
-    spec: SiteSpec, name: str, deployment: InferenceDeployment, packages: Mapping[str, ModelPackage]
-) -> Iterator[_Serving]:
-    def weights(package: str | None, of: str) -> Weights | None:
-        packed = packages.get(package) if package is not None else None
-        if package is None or packed is None:
-            return None
-        return weights_of(spec, of, deployment, package, packed)
-
-    behind = deployment.runtime == foundry.RUNTIME
-    replicas = min(deployment.replicas, 2) if behind else deployment.replicas
-    yield _Serving(name, name, deployment, replicas, None if behind else weights(deployment.package, name))
-    if deployment.canary is not None and not behind and deployment.canary.package in packages:
-        canary, one = f"{name}-canary", deployment.model_copy(update={"replicas": 1})
-        yield _Serving(canary, name, one, 1, weights(deployment.canary.package, canary), canary=True)
+def _serving(spec: SiteSpec, name: str, deployment: InferenceDeployment) -> Iterator[_Serving]:
+    if deployment.runtime == foundry.RUNTIME:  # its model is the operator's; a package is refused (TPL012)
+        yield _Serving(name, name, deployment, min(deployment.replicas, 2), None)
+        return
+    package = deployment.package
+    weights = weights_of(spec, name, deployment, package) if package is not None else None
+    yield _Serving(name, name, deployment, deployment.replicas, weights)
+    if deployment.canary is not None:
+        canary, package = f"{name}-canary", deployment.canary.package
+        # It may be of another precision than what it is compared with (requirement G31).
+        packed = package_of(spec, name, package)
+        one = deployment.model_copy(update={"replicas": 1, "precision": packed.precision})
+        yield _Serving(canary, name, one, 1, weights_of(spec, canary, one, package), canary=True)
 
 
 def _deployment(

@@ -38,17 +38,25 @@ class Weights:
     claim: Mapping[str, Any] | None = None
 
 
-def weights_of(
-    spec: SiteSpec, name: str, deployment: InferenceDeployment, package: str, packed: ModelPackage
-) -> Weights:
+def package_of(spec: SiteSpec, name: str, package: str) -> ModelPackage:
+    """The package `package` that the deployment `name` serves. Raises `FleetError` TPL011 for one that the
+    fleet does not have (MOD001 says it at the inventory's line)."""
+    if package not in spec.packages:
+        message = f"{spec.name}: {name} serves the package {package!r}, which the fleet does not have"
+        raise FleetError("TPL011", message, f"packages: {{{package}: …}} at the top of fleet.yaml")
+    return spec.packages[package]
+
+
+def weights_of(spec: SiteSpec, name: str, deployment: InferenceDeployment, package: str) -> Weights:
     """How the pods of a deployment get the package that is called `package`.
 
     A volume holds `modelCache.keepVersions` versions, two at least: the last that was good stays (requirement
     I6, gpu-facts 7.6). One replica keeps them over restarts on a claim; several have a copy each on their
-    node's disk, as a claim of AKS on Azure Local is one node's at a time. The claim's name holds its size: a
-    claim can't shrink, so another size is another claim. Raises `FleetError` TPL011 where neither way is
-    open.
+    node's disk, as a claim of AKS on Azure Local is one node's at a time. The claim's name holds its size and
+    its class: neither can be changed to just any other, so another size is another claim. Raises `FleetError`
+    TPL011 where neither way is open, and for a package that the fleet does not have.
     """
+    packed = package_of(spec, name, package)
     major, minor, _patch = map(int, spec.kubernetes.version.split("."))
     if (major, minor) >= _IMAGE_VOLUMES:
         image = {"reference": site_image(spec, packed.artifact), "pullPolicy": "IfNotPresent"}
@@ -69,7 +77,8 @@ def weights_of(
     }
     if deployment.replicas > 1:
         return Weights(package, {"name": "models", "emptyDir": {"sizeLimit": f"{gib}Gi"}}, fetch)
-    claim_name = f"{name}-models-{gib}gi"
+    storage_class = spec.model_cache.storage_class
+    claim_name = f"{name}-models-{gib}gi" + (f"-{storage_class}" if storage_class else "")
     claim = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
@@ -77,6 +86,7 @@ def weights_of(
         "spec": {
             "accessModes": ["ReadWriteOnce"],
             "resources": {"requests": {"storage": f"{gib}Gi"}},
+            **({"storageClassName": storage_class} if storage_class else {}),
         },
     }
     volume = {"name": "models", "persistentVolumeClaim": {"claimName": claim_name}}
