@@ -1,6 +1,5 @@
 """What the answers of Azure Resource Manager say: when to ask again, what is in them, how far it is."""
 
-import json
 import re
 from typing import Any
 
@@ -22,7 +21,7 @@ def json_object(answer: httpx.Response) -> dict[str, Any]:
     """The answer's JSON object, {} for no content. Raises `ArmError` (UnreadableAnswer) for anything else."""
     try:
         body = answer.json() if answer.content else {}
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         raise ArmError(
@@ -31,6 +30,18 @@ def json_object(answer: httpx.Response) -> dict[str, Any]:
             f"{answer.request.url.path}: the answer is not a JSON object",
         )
     return body
+
+
+def json_items(answer: httpx.Response) -> list[Any]:
+    """The items on a page of a list, whatever they are. Raises `ArmError` (UnreadableAnswer) for no list."""
+    items = json_object(answer).get("value") or []
+    if not isinstance(items, list):
+        raise ArmError(
+            answer.status_code,
+            "UnreadableAnswer",
+            f"{answer.request.url.path}: the answer is not a list",
+        )
+    return items
 
 
 def provisioning_state(answer: httpx.Response) -> str:

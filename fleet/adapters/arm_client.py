@@ -20,6 +20,7 @@ from fleet.adapters.arm_answers import (
     ENDED_BADLY,
     ENDED_WELL,
     is_pending,
+    json_items,
     json_object,
     provisioning_state,
     retry_after,
@@ -141,14 +142,14 @@ class ArmClient:
     def list(
         self, path: str, api_version: str, query: Mapping[str, str] | None = None
     ) -> Iterator[JsonObject]:
-        """The items of a collection, page after page as they are consumed."""
-        body = json_object(self._send("GET", self._url(path), api_version, query=query))
+        """The items of a collection, page after page as they are consumed; not looked at, they may be any."""
+        page = self._send("GET", self._url(path), api_version, query=query)
         for _ in range(_MAX_PAGES):
-            yield from body.get("value") or ()
-            following = body.get("nextLink")
+            yield from json_items(page)
+            following = json_object(page).get("nextLink")
             if not following:
                 return
-            body = json_object(self._send("GET", self._same_host(str(following)), None))
+            page = self._send("GET", self._same_host(str(following)), None)
         raise ArmError(0, "TooManyPages", f"the list at {path} does not end")
 
     def put(
@@ -359,10 +360,15 @@ class ArmClient:
 
     def _same_host(self, url: str) -> str:
         """The URL, if it is at our endpoint: the token is never sent to a host that an answer names."""
-        parts = urlsplit(url)
-        host = parts.hostname or ""
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port or 443
+        except ValueError:
+            raise ArmError(
+                0, "ForeignLink", "Azure's answer has a link that is no URL; not followed"
+            ) from None
         known = host == self._host or host.endswith(f".{self._host}")
-        if parts.scheme != "https" or not known or (parts.port or 443) != self._port:
+        if parts.scheme != "https" or not known or port != self._port:
             raise ArmError(0, "ForeignLink", f"Azure's answer links to another host, '{host}'; not followed")
         return url
 

@@ -91,7 +91,7 @@ def error_body(answer: httpx.Response) -> dict[str, Any]:
     """The JSON object of an answer; {} where it has none."""
     try:
         body = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}
 
@@ -103,7 +103,8 @@ def failure(
     error = body.get("error")
     error = error if isinstance(error, dict) else {}
     messages = [str(error.get("message") or otherwise)]
-    for detail in error.get("details") or ():
+    details = error.get("details")
+    for detail in details if isinstance(details, list) else ():
         if isinstance(detail, dict) and detail.get("message"):
             messages.append(str(detail["message"]))
     if also:

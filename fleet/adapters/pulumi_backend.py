@@ -25,6 +25,8 @@ _META: Final = ".pulumi/meta.yaml"
 _STACKS: Final = ".pulumi/stacks/"
 _LOCKS: Final = ".pulumi/locks/"
 _STACK_FILE: Final = re.compile(r"(?:(?P<project>[^/]+)/)?(?P<name>[^/]+?)\.json(?:\.gz|\.zst)?")
+_LARGEST_NOTE: Final = 4096
+"""Bytes of the files that say the layout and who holds a lock: a few words each."""
 _ORGANIZATION: Final = "organization"
 """The one that a self-managed backend has."""
 
@@ -108,13 +110,16 @@ class PulumiBackend:
         data = self.blobs.get(_META)
         if data is None:
             return None
+        version = None
         try:
-            meta = yaml.safe_load(data)
-            version = meta["version"]
-        except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError):
-            version = None
-        if version in (0, 1) and not isinstance(version, bool):
+            if len(data) <= _LARGEST_NOTE:
+                version = yaml.safe_load(data)["version"]
+        except (yaml.YAMLError, ValueError, TypeError, KeyError, RecursionError):
+            pass
+        if isinstance(version, int) and not isinstance(version, bool) and version in (0, 1):
             return bool(version)
+        if not isinstance(version, int):
+            version = None
         raise BackendError(
             "BCK006",
             f"{self.shown}/{_META} names the layout {version!r}, and only 0 and 1 are known",
@@ -127,10 +132,10 @@ class PulumiBackend:
         if data is None:
             return None
         try:
-            content = json.loads(data)
+            content = json.loads(data[:_LARGEST_NOTE])
             holder = f"{content['username']}@{content['hostname']} (pid {content['pid']})"
             return StackLock(holder, str(content["timestamp"]))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             return StackLock()  # being written at this moment: that it is there is what counts
 
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from fleet.adapters.pulumi_backend_blobs import BackendUrl, Blob, refuse_plain_http
+from fleet.adapters.pulumi_backend_blobs import MAX_BYTES, BackendUrl, Blob, refuse_plain_http
 from fleet.ports.state import BackendError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class AzureBlobs:
         from azure.core.exceptions import AzureError, ResourceNotFoundError
 
         try:
-            return bytes(self._client.download_blob(self._prefix + key).readall())
+            return bytes(self._client.download_blob(self._prefix + key).read(MAX_BYTES + 1))
         except ResourceNotFoundError as error:
             if _code(error) == "BlobNotFound":
                 return None
@@ -118,8 +118,9 @@ def _client(url: BackendUrl, environment: Mapping[str, str]) -> "ContainerClient
     )
     account, key = environment.get("AZURE_STORAGE_ACCOUNT"), environment.get("AZURE_STORAGE_KEY")
     signature = environment.get("AZURE_STORAGE_SAS_TOKEN")
-    # Somebody waits: the SDK's own two minutes and more would be no answer.
+    # Somebody waits: the SDK's own pauses, of 15 s and more before each try, would be no answer.
     patience: dict[str, Any] = {"connection_timeout": 10, "read_timeout": 60, "retry_total": 3}
+    patience |= {"initial_backoff": 1, "increment_base": 2, "random_jitter_range": 1}
     try:
         if connection and not (account and key) and not signature:
             client = ContainerClient.from_connection_string(connection, url.host, **patience)

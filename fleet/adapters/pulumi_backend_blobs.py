@@ -4,15 +4,21 @@ Pulumi opens these URLs with the Go CDK: pkg/backend/diy/backend.go of pulumi/pu
 `newDIYBackend`), blob/blob.go and blob/fileblob of google/go-cloud.
 """
 
+import errno
 import os
+import stat
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from fleet.ports.state import BackendError
 
+MAX_BYTES: Final = 64 << 20
+"""No state of a site is a tenth of it; what is larger is something else, or was made to fill memory."""
+_ADDRESSES: Final = ("endpoint", "domain")
+"""Parameters that are an address, which the SDKs' errors repeat."""
 _FOLDER_PARAMETERS = frozenset({"no_tmp_dir", "metadata", "create_dir", "dir_file_mode", "prefix"})
 """How files are written (fileblob), which a reader need not know; `prefix` is every bucket's."""
 
@@ -36,7 +42,7 @@ class Blobs(Protocol):
         ...
 
     def get(self, key: str) -> bytes | None:
-        """A file's content; None when there is no such file."""
+        """A file's content, of one larger than `MAX_BYTES` its beginning; None when there is no such file."""
         ...
 
 
@@ -95,14 +101,15 @@ def parse_url(url: str) -> BackendUrl:
         host = parts.hostname or ""
     except ValueError:
         raise BackendError("BCK001", "the URL of the backend is malformed", _EXAMPLES) from None
-    if parts.username or parts.password:
-        raise BackendError(
-            "BCK001",
-            "the URL of the backend holds a user or a password",
-            "leave it out, and sign in as for the Pulumi CLI: an environment variable, a profile or az login",
-        )
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     parameters = dict(pairs)
+    addresses = [parameters.get(name, "") for name in _ADDRESSES]
+    if parts.username or parts.password or any(mark in text for text in addresses for mark in "@?#"):
+        raise BackendError(
+            "BCK001",
+            "the URL of the backend, or the address of the store in it, holds a user or a password",
+            "leave it out, and sign in as for the Pulumi CLI: an environment variable, a profile or az login",
+        )
     if len(parameters) < len(pairs):
         raise BackendError("BCK001", "the URL of the backend says a parameter twice", "say it once")
     if parts.scheme == "file":
@@ -164,15 +171,20 @@ class FolderBlobs:
                 path = Path(folder, name)
                 try:
                     modified = path.stat().st_mtime_ns / 1e9
-                except OSError:  # it went away meanwhile, as a lock does
-                    continue
+                except OSError as error:
+                    if path.is_symlink():  # it leads nowhere, which is not the same as no file
+                        raise _unreadable(error) from None
+                    continue  # it went away meanwhile, as a lock does
                 found.append(Blob(prefix + path.relative_to(self._path(prefix)).as_posix(), modified))
         return sorted(found, key=lambda blob: blob.key)
 
     def get(self, key: str) -> bytes | None:
-        """A file's bytes."""
+        """A file's bytes, and never a device's or a pipe's, which may not end."""
         try:
-            return self._path(key).read_bytes()
+            with os.fdopen(os.open(self._path(key), os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise OSError(errno.EINVAL, "it is not a file", str(self._path(key)))
+                return file.read(MAX_BYTES + 1)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:

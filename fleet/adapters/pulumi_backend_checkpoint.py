@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from gzip import BadGzipFile, GzipFile
 from typing import Any, Final
 
+from fleet.adapters.pulumi_backend_blobs import MAX_BYTES
 from fleet.engine.local.checkpoint import DEPLOYMENT_VERSION, Deployment
 from fleet.engine.local.diff import format_path
 from fleet.engine.local.integrity import flaw
@@ -19,8 +20,6 @@ from fleet.engine.local.values import SECRET_SIGNATURE, SIGNATURE_KEY
 from fleet.ports.engine import StackRef, StateUnreadable
 from fleet.ports.state import RecordedStack, StackLock
 
-MAX_BYTES: Final = 512 << 20
-"""No state of a site is a hundredth of it; what is larger is something else, or was made to fill memory."""
 _GZIP, _ZSTD = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"
 _READ_FEATURES: Final = frozenset({"taint", "refreshBeforeUpdate"})
 """Features of version 4 (pkg/resource/stack/deployment.go) with which a state reads as before: what is
@@ -73,7 +72,8 @@ def deployment_of(recorded: RecordedStack) -> Deployment:
     """The stack's resources for the local engine. Raises `StateUnreadable`."""
     try:
         deployment = Deployment.from_json(recorded.document)
-    except ValueError as error:
+        wrong = flaw(deployment.resources)
+    except (ValueError, TypeError, RecursionError) as error:  # of the last two: what no engine has written
         raise StateUnreadable(recorded.place, str(error), _MEND) from None
     own = f"urn:pulumi:{recorded.stack.name}::{recorded.stack.project}::"
     for state in (*deployment.resources, *(operation.resource for operation in deployment.pending)):
@@ -87,7 +87,7 @@ def deployment_of(recorded: RecordedStack) -> Deployment:
             for bag in (state.inputs, state.outputs):
                 for key in _PROVIDER_KEYS & bag.keys():
                     del bag[key]
-    if (wrong := flaw(deployment.resources)) is not None:
+    if wrong is not None:
         raise StateUnreadable(recorded.place, wrong, _MEND)
     return deployment
 
@@ -112,7 +112,7 @@ def _json(place: str, data: bytes) -> Any:
         return json.loads(data)
     except (EOFError, BadGzipFile, zlib.error) as error:
         raise StateUnreadable(place, f"it is not a whole gzip file ({error})", _MEND) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise StateUnreadable(place, f"it is not whole JSON ({error})", _MEND) from None
 
 
@@ -129,11 +129,10 @@ def _latest(place: str, document: Any) -> dict[str, Any]:
         raise StateUnreadable(
             place, why, "pulumi up with a recent CLI writes version 3; or a newer fleet reads it"
         )
-    unread = (
-        sorted({str(name) for name in document.get("features") or ()} - _READ_FEATURES)
-        if version == 4
-        else []
-    )
+    features = document.get("features") or []
+    if not isinstance(features, list):
+        raise StateUnreadable(place, "its features are no list", _MEND)
+    unread = sorted({str(name) for name in features} - _READ_FEATURES) if version == 4 else []
     if unread:
         why = f"it uses what this fleet does not know: {', '.join(unread)}"
         raise StateUnreadable(place, why, "pulumi preview says what would change there")

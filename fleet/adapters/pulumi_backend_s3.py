@@ -8,7 +8,7 @@ profile, container or instance.
 
 from typing import Any, NoReturn
 
-from fleet.adapters.pulumi_backend_blobs import BackendUrl, Blob, refuse_plain_http
+from fleet.adapters.pulumi_backend_blobs import MAX_BYTES, BackendUrl, Blob, refuse_plain_http
 from fleet.ports.state import BackendError
 
 _WRITING = frozenset({"ssetype", "kmskeyid", "rate_limiter_capacity", "awssdk", "hostname_immutable"}) | {
@@ -73,7 +73,7 @@ class S3Blobs:
 
         try:
             answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
-            return bytes(answer["Body"].read())
+            return bytes(answer["Body"].read(MAX_BYTES + 1))
         except ClientError as error:
             if _code(error) in _NOT_THERE:
                 return None

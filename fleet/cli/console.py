@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from fleet.diagnostics.text import Piece
+from fleet.diagnostics.text import Piece, visible
 
 NO_WIDTH = 10_000
 
@@ -49,8 +49,9 @@ def styled(pieces: Iterable[Piece]) -> Text:
 
 
 def say(message: str, style: str = "") -> None:
-    """One line of words on stderr."""
-    err().print(Text(message, style=STYLES.get(style, style)))
+    """Words on stderr. What comes from outside, Azure's messages for one, must not drive the terminal."""
+    shown = "\n".join(visible(line) for line in message.split("\n"))
+    err().print(Text(shown, style=STYLES.get(style, style)))
 
 
 def print_json(value: Any) -> None:

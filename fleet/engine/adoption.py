@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from fleet.diagnostics.diagnostic import FleetError
+from fleet.diagnostics.text import visible
 from fleet.engine.local.checkpoint import Deployment, ResourceState
 from fleet.engine.local.diff import property_changes
 from fleet.engine.local.engine import LocalEngine
@@ -19,7 +20,7 @@ from fleet.engine.local.provider_host import ProviderFactory
 from fleet.engine.local.secrets import Passphrase, StackSecrets
 from fleet.engine.local.store import StateStore
 from fleet.inventory.secret_shapes import literal_secrets
-from fleet.plan.adoption import Adoptee, Difference, Standing
+from fleet.plan.adoption import GUID, Adoptee, Difference, Standing
 from fleet.ports.adoption import Looked, OtherName
 from fleet.ports.engine import (
     SECRET,
@@ -166,11 +167,19 @@ def _masked(value: Any) -> Any:
 
 
 def _other_names(sightings: Sightings) -> tuple[OtherName, ...]:
+    """Raises `FleetError` (ADP001) for a name that none has: it would be kept for later runs."""
     found = [
         OtherName(urn.rsplit("::", 1)[-1], sighting.other_name, sighting.principal)
         for urn, sighting in sightings.by_urn.items()
         if sighting.other_name is not None
     ]
+    for other in found:
+        for what, value in (("name", other.name), ("principal", other.principal)):
+            if not GUID.fullmatch(value):
+                told = f"{other.resource}: Azure tells a role assignment whose {what} is no GUID: "
+                raise FleetError(
+                    "ADP001", told + visible(repr(value[:80])), "nothing was taken over", _EXIT_FAILED
+                )
     return tuple(sorted(found, key=lambda other: other.resource))
 
 

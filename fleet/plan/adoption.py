@@ -14,7 +14,7 @@ it; that run would replace it; it is not there and the next run makes it; the st
 _WHOLE = frozenset({"tags", "nodeLabels"})
 """Mappings of which the program says everything: what Azure has beside it goes with the next update. Of any
 other object Azure tells more than was ever sent, and what of that is a default can't be known here."""
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def _agree(said: Any, there: Any, key: str) -> bool:
         mine, theirs = str(said), str(there)
         if key == "location":
             return mine.replace(" ", "").lower() == theirs.replace(" ", "").lower()
-        if mine.startswith("/subscriptions/") or _GUID.fullmatch(mine):
+        if mine.startswith("/subscriptions/") or GUID.fullmatch(mine):
             return mine.lower() == theirs.lower()
         return mine == theirs
     return False

@@ -127,7 +127,7 @@ def read_plan_file(text: str | bytes) -> PlanFile:
             tuple(_site(site) for site in value["sites"]),
         )
         twice = len({site.site for site in plan.sites}) != len(plan.sites)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise PlanAlteredError(f"it lacks what every plan has ({error})") from error
     if json.loads(canonical_json(_content(plan))) != value:
         raise PlanAlteredError("it holds what no plan holds")
@@ -151,7 +151,11 @@ def stale(
     found = []
     if plan.toolkit != toolkit:
         found.append(Stale(None, "it was made by another version of fleet, its templates or its libraries"))
-    if plan.complete and plan.rings != tuple(rings):
+    used = {site.ring for site in plan.sites}
+    before, after = (
+        [ring for ring in some if plan.complete or ring[0] in used] for some in (plan.rings, rings)
+    )
+    if before != after:
         found.append(Stale(None, "the fleet's rings, their order or their soak times changed"))
     for site in plan.sites:
         if site.site not in now:

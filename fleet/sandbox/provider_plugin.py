@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 PACKAGES: Final = ("azure-native", "kubernetes")
 """The packages that the sandbox has a provider for."""
 
+_MODULE: Final = "fleet.sandbox.provider_plugin"
 _MISSING_EXIT: Final = 11
 """As the commands: something that must be there is not (docs/cli.md)."""
 _LARGEST_MESSAGE: Final = 400 * 1024 * 1024
@@ -114,12 +115,17 @@ def serve(provider: Any) -> None:
 
 
 def write_plugins(folder: Path, packages: Sequence[str] = PACKAGES) -> tuple[Path, ...]:
-    """Write a `pulumi-resource-PACKAGE` for each package into a folder; made when it is not there."""
+    """Write a `pulumi-resource-PACKAGE` for each package into a folder; made when it is not there.
+
+    Raises OSError, and `FleetError` (ENV021) for a program of that name which is not ours.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     programs = []
     for package in packages:
         program = folder / f"pulumi-resource-{package}"
-        command = shlex.join([sys.executable, "-m", "fleet.sandbox.provider_plugin", package])
+        if program.exists() and _MODULE not in program.read_text(errors="replace"):
+            raise FleetError("ENV021", f"{program} is another program's", "--write EMPTY_FOLDER", 2)
+        command = shlex.join([sys.executable, "-m", _MODULE, package])
         program.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
         program.chmod(0o755)
         programs.append(program)
@@ -135,21 +141,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", type=Path, metavar="FOLDER", help="write the plugins and end")
     parser.add_argument("package", nargs="?", choices=PACKAGES)
     options, _ = parser.parse_known_args(arguments)
-    if options.write is not None:
-        for program in write_plugins(options.write):
-            print(program)  # noqa: T201 -- the answer
-        return 0
-    if options.package is None:
+    if options.write is None and options.package is None:
         parser.error("name a package, or --write FOLDER")
     from fleet.sandbox.providers import SandboxProviders
 
     try:
+        if options.write is not None:
+            for program in write_plugins(options.write):
+                print(program)  # noqa: T201 -- the answer
+            return 0
         connection = _connection(_workspace())
         with SandboxProviders(None if connection is None else partial(_client, *connection)) as providers:
             serve(providers(options.package))
     except FleetError as error:
         sys.stderr.write(f"{error.code} {error.message}\n{error.help}\n")
         return error.exit_code
+    except OSError as error:
+        sys.stderr.write(f"{error.filename or 'the plugin'}: {error.strerror or error}\n")
+        return 1
     return 0
 
 
@@ -171,8 +180,8 @@ def _connection(workspace: Path) -> tuple[str, Path, Path] | None:
     try:
         data = json.loads((workspace / "sandbox" / "connection.json").read_bytes())
         os.kill(data["pid"], 0)
-        return data["endpoint"], Path(data["caFile"]), Path(data["tokenFile"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(data["endpoint"]), Path(data["caFile"]), Path(data["tokenFile"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

@@ -16,7 +16,7 @@ from pulumi.runtime.proto import plugin_pb2
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
 from fleet.sandbox.arm import ArmSandbox
-from fleet.sandbox.provider_plugin import main, write_plugins
+from fleet.sandbox.provider_plugin import _connection, main, write_plugins
 from tests.parity.judge import ask
 from tests.parity.stages import NO_CLI, Cli, cli_missing
 
@@ -133,6 +133,29 @@ def test_what_it_is_asked_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[
     for arguments in ([], ["aws"]):
         with pytest.raises(SystemExit):
             main(arguments)
+
+
+def test_a_program_of_somebody_else_is_not_written_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = tmp_path / "pulumi-resource-azure-native"
+    theirs.write_bytes(b"\x7fELF\xff")
+    assert main(["--write", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith(f"ENV021 {theirs} is another program's")
+    assert theirs.read_bytes() == b"\x7fELF\xff"
+    theirs.unlink()
+    assert main(["--write", str(tmp_path)]) == main(["--write", str(tmp_path)]) == 0
+    assert main(["--write", str(theirs)]) == 1
+    assert str(theirs) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "connection", ["[]", "[" * 100_000, '{"pid": 9999999999999999999999}', '{"pid": 1, "endpoint": "e"}']
+)
+def test_a_connection_that_is_none_is_no_sandbox(tmp_path: Path, connection: str) -> None:
+    (tmp_path / "sandbox").mkdir()
+    (tmp_path / "sandbox" / "connection.json").write_text(connection)
+    assert _connection(tmp_path) is None
 
 
 def test_a_plugin_does_not_outlive_its_engine(workspace: Path, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from fleet.adapters.arm_errors import ArmError
 from fleet.app.adopt import nobodys
-from fleet.engine.adoption import taken_over
+from fleet.diagnostics.diagnostic import FleetError
+from fleet.engine.adoption import _other_names, taken_over
 from fleet.engine.local.checkpoint import Deployment, ResourceState
 from fleet.engine.local.engine import LocalEngine
 from fleet.engine.local.store import StateStore
@@ -118,6 +119,7 @@ def test_strangers_are_what_no_program_has() -> None:
         {"id": f"{group}/Microsoft.HybridCompute/machines/n9"},
         {"id": f"{group}/Microsoft.ResourceConnector/appliances/graz-arcbridge"},
     ]
+    there += ["junk", None, 5]  # type: ignore[list-item]
     declared = {f"{group}/Microsoft.KeyVault/vaults/mine".lower()}
     found = nobodys(there, "graz", declared, {"n1"})
     assert [resource_id.rpartition("/")[2] for resource_id in found] == ["n9", "stranger"]
@@ -230,6 +232,17 @@ def assignment(name: str, principal: str = GUID, scope: str = SCOPE, role: str =
 
 def test_the_same_right_under_another_name_is_found(tmp_path: Path) -> None:
     assert sight(tmp_path, Looking(assignment("made-by-hand"))).other_name == "made-by-hand"
+
+
+def test_a_name_that_is_no_guid_is_not_kept_for_later_runs(tmp_path: Path) -> None:
+    """It would stand in a file that every later run refuses."""
+    for name in ("made-by-hand", "..", "\x1b[2J"):
+        seen = Sightings({"urn:n1-reader": sight(tmp_path / str(len(name)), Looking(assignment(name)))})
+        with pytest.raises(FleetError, match="name is no GUID") as caught:
+            _other_names(seen)
+        assert caught.value.code == "ADP001" and caught.value.message.isprintable()
+    guid = Sightings({"urn:n1-reader": sight(tmp_path / "guid", Looking(assignment(OTHER)))})
+    assert [other.name for other in _other_names(guid)] == [OTHER]
 
 
 @pytest.mark.parametrize(

@@ -303,6 +303,37 @@ def test_the_token_never_leaves_for_another_host() -> None:
         list(arm.list(PATH, V))
 
 
+@pytest.mark.parametrize("link", ["https://[", "https://management.azure.com:port/", 5, {"a": "b"}])
+def test_a_link_that_is_none_is_not_followed(link: Any) -> None:
+    with pytest.raises(ArmError) as caught:
+        list(client(answer(200, {"value": [], "nextLink": link}))[0].list(PATH, V))
+    assert caught.value.code == "ForeignLink"
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff", b"[" * 100_000, b'{"a": ' + b"1" * 5000 + b"}", b"[]", b"<html>"]
+)
+def test_an_answer_that_is_none_is_told_as_one(content: bytes) -> None:
+    with pytest.raises(ArmError) as caught:
+        client(httpx.Response(200, content=content))[0].get(PATH, V)
+    assert caught.value.code == "UnreadableAnswer" and PATH in caught.value.message
+    with pytest.raises(ArmError, match="HTTP 400, Unknown"):
+        client(httpx.Response(400, content=content))[0].get(PATH, V)
+
+
+@pytest.mark.parametrize("value", [5, "text", {"a": 1}])
+def test_a_list_that_is_none_is_told_as_one(value: Any) -> None:
+    with pytest.raises(ArmError, match="the answer is not a list") as caught:
+        list(client(answer(200, {"value": value}))[0].list(PATH, V))
+    assert caught.value.code == "UnreadableAnswer"
+
+
+def test_details_of_an_error_may_be_anything() -> None:
+    body = {"error": {"code": "Bad", "message": "No.", "details": 5}}
+    with pytest.raises(ArmError, match="HTTP 400, Bad"):
+        client(answer(400, body))[0].get(PATH, V)
+
+
 def test_lists_are_read_page_by_page() -> None:
     link = f"{ENDPOINT}/subscriptions?api-version={V}&$skiptoken=1"
     arm, script, _ = client(

@@ -67,6 +67,7 @@ def test_a_file_of_faults_is_ordered(sandbox: ArmSandbox, tmp_path: Path) -> Non
     [
         ("faults:\n  - {kind: drop}\n  - kind: earthquake\n", 3, "'kind' is one of http"),
         ("faults:\n  - {kind: drop}\n  - path: '['\n    kind: drop\n", 3, "not a regular expression"),
+        ("faults:\n  - path: 'a{99999999999999999999}'\n    kind: drop\n", 2, "not a regular expression"),
         ("faults:\n  - kind: drop\n    when: now\n", 3, "has no 'when'"),
         ("faults:\n  - kind: slow\n", 2, "needs 'after'"),
         ("faults:\n  - 3\n", 2, "a fault is a mapping"),
@@ -98,6 +99,14 @@ def test_bad_options_are_a_usage_error(workspace: Path, capsys: pytest.CaptureFi
     assert "SBF001" in capsys.readouterr().err
     assert fault("run", str(workspace / "absent.yaml")) == exits.UNEXPECTED
     assert "absent.yaml" in capsys.readouterr().err
+
+
+def test_an_id_that_is_none_cancels_nothing(sandbox: ArmSandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fault("add", "--kind", "drop") == 0
+    for wrong in ("", "../../subscriptions", "a/b?c=#d", "%2e%2e"):
+        assert fault("clear", wrong) == exits.USAGE
+        assert "SBF002" in capsys.readouterr().err
+    assert len(sandbox.faults.all()) == 1
 
 
 def test_a_sandbox_that_is_gone_is_named(sandbox: ArmSandbox, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """The ARM stand-in where Azure says no: limits, conditions, names that are taken, faults of each kind."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from fleet.sandbox.arm.crud import Site
 from fleet.sandbox.arm.faults import Fault, FaultBook, FaultError, parse_fault
 from fleet.sandbox.arm.limits import AS_AZURE, AZURE_RATES, Strictness
 from fleet.sandbox.arm.messages import ArmRequest, ArmResponse
-from fleet.sandbox.arm.recorder import REDACTED, redacted, redacted_query
+from fleet.sandbox.arm.recorder import REDACTED, Recorder, redacted, redacted_query
 from fleet.sandbox.arm.service import ArmService, DroppedConnection
 from fleet.sandbox.arm.store import Store
 from fleet.sandbox.arm.types import load_types
@@ -278,8 +279,19 @@ def test_secrets_are_taken_out_wherever_they_stand() -> None:
     text = json.dumps(seen)
     assert not any(secret in text for secret in ("s1", "s2", "s3", "s4", "s5", key))
     assert seen["properties"]["secretUri"].endswith("/adm") and seen["properties"]["keyName"] == "key1"
+    pair = redacted({"env": [{"name": "DB_PASSWORD", "value": "s8"}, {"name": "MODE", "value": "fast"}]})
+    assert [item["value"] for item in pair["env"]] == [REDACTED, "fast"]
+    for body in ([{"properties": {"value": "s9"}}], {"properties": [{"VALUE": "s9"}]}):
+        assert "s9" not in json.dumps(redacted(body, ("properties.value",)))
     query = redacted_query({"api-version": "2024-03-01", "sig": "s6", "code": "s7"})
     assert query == {"api-version": "2024-03-01", "sig": REDACTED, "code": REDACTED}
+
+
+def test_a_record_is_for_its_owner_only_also_where_the_file_was_there(tmp_path: Path) -> None:
+    file = tmp_path / "record.jsonl"
+    file.touch(0o644)
+    Recorder(file).close()
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_next_link_repeats_no_stranger() -> None:

@@ -104,6 +104,7 @@ def resealed(document: dict[str, Any]) -> str:
         lambda d: d.update(sites=[3]),
         lambda d: d.update(rings=None),
         lambda d: d["sites"][0].update(site=["a"]),
+        lambda d: d["rings"][0].update(soakSeconds=10**400),
     ],
 )
 def test_a_shape_that_no_plan_has_is_refused_though_its_digest_fits(change: Any) -> None:
@@ -144,4 +145,7 @@ def test_the_toolkit_the_rings_and_the_set_of_sites_count_too() -> None:
 
 def test_a_plan_of_named_sites_does_not_mind_other_sites() -> None:
     plan = plan_of("a", complete=False)
-    assert stale(plan, "sha256:tool", RINGS[:1], {"a": INPUTS}, ["a", "c"]) == []
+    assert stale(plan, "sha256:tool", RINGS[1:], {"a": INPUTS}, ["a", "c"]) == []
+    longer = [(name, soak + 60.0) for name, soak in RINGS]
+    assert [s.site for s in stale(plan, "sha256:tool", longer, {"a": INPUTS}, ["a"])] == [None]
+    assert stale(plan, "sha256:tool", [longer[0], RINGS[1]], {"a": INPUTS}, ["a"]) == []

@@ -241,6 +241,8 @@ CASES = {
         [
             lambda: flux("localAuthRef", "reg-cred"),
             lambda: flux("tlsConfig", {"caCertificate": "x", "privateKey": ""}),
+            lambda: flux("tlsConfig", UNKNOWN),
+            lambda: put(of("flux-configuration"), "properties", UNKNOWN),
             lambda: put(of("flux-configuration"), PROTECTED_SETTINGS, {}),
         ],
     ),
@@ -285,6 +287,8 @@ CASES = {
         [
             lambda: pod(hostNetwork=False),
             lambda: pod(volumes=[{"name": "tmp", "emptyDir": {}}]),
+            lambda: pod(volumes=[UNKNOWN]),
+            lambda: pod(containers__0__securityContext__capabilities={"add": [UNKNOWN]}),
             lambda: pod(containers__0__securityContext__capabilities={"add": ["NET_BIND_SERVICE"]}),
         ],
     ),

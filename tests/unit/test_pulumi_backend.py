@@ -126,7 +126,11 @@ def test_of_two_files_of_a_stack_the_one_written_last_counts(folder: Folder) -> 
 
 
 @pytest.mark.parametrize(
-    "meta", ["version: 2\n", "{}", "version: one", "version: true", "[", "\xff\x00", "version: 1.5"]
+    "meta",
+    [
+        *("version: 2\n", "{}", "version: one", "version: true", "[", "\xff\x00", "version: 1.5"),
+        *("version: 2001-99-99", "[" * 4000, "version: 1\n#" + "x" * 5000, "version: [a]"),
+    ],
 )
 def test_a_layout_that_is_not_known_is_refused(folder: Folder, meta: str) -> None:
     folder.put(META, meta)
@@ -148,13 +152,34 @@ def test_locks(folder: Folder) -> None:
     folder.put(".pulumi/stacks/fleet/graz.json", checkpoint())
     locks = ".pulumi/locks/organization/fleet"
     folder.put(f"{locks}/graz/1.json", json.dumps(LOCK))
-    folder.put(f"{locks}/graz/2.json", b'{"pid": 7, "user')
+    folder.put(f"{locks}/graz/2.json", b"[" * 100_000)
     folder.put(f"{locks}/graz/3.json", json.dumps(LOCK))
     folder.put(f"{locks}/turin/1.json", json.dumps(LOCK))
     entry = folder.open().stacks("fleet")["graz"]
     (folder.root / locks / "graz" / "3.json").unlink()
     held = folder.open().read(entry).locks
     assert held == (StackLock("ada@ops-1 (pid 7)", "2026-01-02T03:04:05Z"), StackLock())
+
+
+@pytest.mark.parametrize("name", ["graz.json", "../../meta.yaml"])
+def test_a_pipe_where_a_file_is_expected_does_not_hold_a_plan_up(folder: Folder, name: str) -> None:
+    folder.put(META, "version: 1\n")
+    folder.put(".pulumi/stacks/fleet/graz.json", checkpoint())
+    path = folder.root / ".pulumi/stacks/fleet" / name
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(BackendError, match="it is not a file") as caught:
+        folder.read()
+    assert caught.value.code == "BCK005"
+
+
+def test_a_link_that_leads_nowhere_is_not_taken_for_no_stack(folder: Folder) -> None:
+    folder.put(META, "version: 1\n")
+    folder.put(".pulumi/stacks/fleet/turin.json", checkpoint())
+    (folder.root / ".pulumi/stacks/fleet/graz.json").symlink_to("elsewhere.json")
+    with pytest.raises(BackendError, match=r"graz\.json can't be read") as caught:
+        folder.open().stacks("fleet")
+    assert caught.value.code == "BCK005"
 
 
 def test_a_stack_that_goes_away_between_listing_and_reading(folder: Folder) -> None:
@@ -211,6 +236,9 @@ THING = {"urn": f"{URN}cloud:index:Thing::a", "custom": True, "type": "cloud:ind
         (checkpoint(THING | {"parent": f"{URN}t::none"}), "is missing"),
         (checkpoint({"custom": True}), "malformed"),
         (checkpoint(THING | {"inputs": [1]}), "malformed"),
+        (checkpoint(THING | {"dependencies": 5}), "malformed|not iterable"),
+        (checkpoint(THING | {"inputs": {"a": 1}}).replace(b'"a": 1', b'"a": ' + b"1" * 5000), "not whole JSON"),
+        (json.dumps({"version": 4, "features": 5, "deployment": {}}).encode(), "features are no list"),
         (checkpoint(resources={"a": 1}), "no list of objects"),
         (checkpoint(resources=[1]), "no list of objects"),
         (checkpoint(secrets_providers=[1], resources=[1]), "no list of objects"),
@@ -412,6 +440,9 @@ def test_the_passphrase_is_the_cli_s_and_never_the_sandbox_s(tmp_path: Path) -> 
         ("s3://b?region=a&region=b", "says a parameter twice"),
         ("s3://b?sig=hunter2", "has no parameter 'sig'"),
         ("s3://b?role=arn:aws:iam::1:role/hunter2", "does not assume a role"),
+        ("s3://b?endpoint=https://key:hunter2@minio.example:9000", "holds a user or a password"),
+        ("s3://b?endpoint=https://minio.example?sig=hunter2", "holds a user or a password"),
+        ("azblob://c?storage_account=a&domain=key:hunter2@x", "holds a user or a password"),
         ("s3://b?endpoint=http://minio.example:9000", "HTTP without TLS"),
         ("s3://b?endpoint=minio.example:9000&disableSSL=true", "HTTP without TLS"),
         ("s3://b?disable_https=true", "HTTP without TLS"),

@@ -207,7 +207,7 @@ def _check_values(data: Mapping[str, Any], kind: FaultKind) -> None:
         if len(data.get("path", "")) > _MAX_PATTERN:
             raise FaultError("path", f"'path' is longer than {_MAX_PATTERN} characters")
         re.compile(data.get("path", ""))
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise FaultError("path", f"'path' is not a regular expression: {error}") from None
 
 

@@ -60,6 +60,8 @@ class Recorder:
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            if file.is_file():  # one that was there already, and no terminal
+                os.fchmod(self._descriptor, 0o600)
 
     def add(self, exchange: Exchange) -> None:
         """Keep an exchange whose bodies are already redacted."""
@@ -96,20 +98,20 @@ def redacted_query(query: dict[str, str]) -> dict[str, str]:
 
 
 def replace_at(value: Any, path: str, *, replacement: Any = None, remove: bool = False) -> None:
-    """Replace (or remove) what stands at a dotted path, in place; `name[]` goes into a list's items.
+    """Replace (or remove) what stands at a dotted path, in place; `name[]` says that it is a list.
 
+    A list is gone into wherever one stands, so that a secret in a body of the wrong shape is found too.
     Member names are compared without case, as resource providers do.
     """
+    for item in value if isinstance(value, list) else ():
+        replace_at(item, path, replacement=replacement, remove=remove)
     if not isinstance(value, dict):
         return
     head, _, rest = path.partition(".")
-    in_items = head.endswith("[]")
     wanted = head.removesuffix("[]").lower()
     for name in [name for name in value if name.lower() == wanted]:
         if rest:
-            items = value[name] if in_items and isinstance(value[name], list) else [value[name]]
-            for item in items:
-                replace_at(item, rest, replacement=replacement, remove=remove)
+            replace_at(value[name], rest, replacement=replacement, remove=remove)
         elif remove:
             del value[name]
         else:
@@ -118,6 +120,8 @@ def replace_at(value: Any, path: str, *, replacement: Any = None, remove: bool =
 
 def _redact_names(value: Any) -> Any:
     if isinstance(value, dict):
+        if _SECRET_NAME.search(str(value.get("name", ""))) and isinstance(value.get("value"), str):
+            value = value | {"value": REDACTED}  # a pair, as an environment variable is written
         return {
             name: REDACTED if _SECRET_NAME.search(name) and item not in (None, "") else _redact_names(item)
             for name, item in value.items()
