@@ -8,6 +8,7 @@ it, run one stack by hand against a test subscription.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections import Counter
@@ -50,6 +51,8 @@ _OPS: dict[str, Op] = {
     "import-replacement": "replace",
     "refresh": "refresh",
 }
+_LAST_WORD = re.compile(r"\w+ failed")
+"""What the CLI says of no resource at the end of a run in which one failed: "update failed"."""
 _KINDS: dict[str, ChangeKind] = {"add": "add", "delete": "remove", "update": "update"}
 
 
@@ -236,6 +239,7 @@ class _Collector:
         self._on_event = on_event or (lambda event: None)
         self.changes: dict[str, ResourceChange] = {}
         self.failures: list[EngineFailure] = []
+        self._looked_at: set[str] = set()
 
     def take(self, event: Any) -> None:
         """Take one event of `pulumi.automation.events.EngineEvent`."""
@@ -243,12 +247,17 @@ class _Collector:
             self._step(event.resource_pre_event.metadata)
         elif event.res_outputs_event:
             data = event.res_outputs_event.metadata
+            if data.urn in self._looked_at:
+                self._seen(data)
+                return
             known = self.changes.get(data.urn)
             self._on_event(EngineEvent("finished", data.urn, known.op if known else _OPS.get(_text(data.op))))
         elif event.diagnostic_event:
             diagnostic = event.diagnostic_event
             if diagnostic.severity == "error":
                 failure = EngineFailure(diagnostic.urn or "", "PulumiError", diagnostic.message.strip())
+                if not failure.urn and self.failures and _LAST_WORD.fullmatch(failure.message):
+                    return  # what failed has been told
                 self.failures.append(failure)
                 self._on_event(EngineEvent("failed", failure.urn, None, failure.message, "error"))
 
@@ -260,11 +269,26 @@ class _Collector:
             return
         name = data.urn.rsplit("::", 1)[-1]
         self._on_event(EngineEvent("started", data.urn, op))
+        if op == "refresh":
+            self._looked_at.add(data.urn)
+            return
         known = self.changes.get(data.urn)
         if _text(data.op) == "delete-replaced" and known is not None and known.op != "same":
             return  # the new half of the replacement, told before, says what differs
         keys = tuple(data.keys or ())
         self.changes[data.urn] = ResourceChange(data.urn, data.type, name, op, _differences(data), keys)
+
+    def _seen(self, data: Any) -> None:
+        """Take what a refresh found: the CLI tells it after the step, as an update, a delete or the same."""
+        sides = [side for side in (data.old, data.new) if side is not None]
+        if data.type.startswith("pulumi:providers:") or not any(side.custom for side in sides):
+            return  # nothing in the world stands for a provider or a component
+        found = _OPS.get(_text(data.op))
+        op: Op = "refresh" if found == "update" else found or "same"
+        name = data.urn.rsplit("::", 1)[-1]
+        changes = _differences(data) if op == "refresh" else ()
+        self.changes[data.urn] = ResourceChange(data.urn, data.type, name, op, changes)
+        self._on_event(EngineEvent("finished", data.urn, op))
 
 
 def _differences(data: Any) -> tuple[PropertyChange, ...]:

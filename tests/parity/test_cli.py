@@ -4,6 +4,7 @@ Runs where a `pulumi` is on PATH, on loopback and in temporary folders. FLEET_PA
 generated programs (default 4; each takes the CLI about a minute).
 """
 
+import gc
 import json
 import os
 import random
@@ -17,10 +18,21 @@ import pytest
 from tests.parity.programs import Program, Toy, edited, first_program
 from tests.parity.stages import NO_CLI, PASSPHRASE, Cli, Local, cli_missing, ops, paths, settled
 
-pytestmark = pytest.mark.skipif(cli_missing(), reason=NO_CLI)
+pytestmark = [
+    pytest.mark.skipif(cli_missing(), reason=NO_CLI),
+    # Pulumi's SDK leaves the event loop open in which a program failed, and its sockets with it.
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+]
 
 PROGRAMS = int(os.environ.get("FLEET_PARITY_PROGRAMS", "4"))
 EDITS = 3
+
+
+@pytest.fixture(autouse=True)
+def _loops_are_collected_here() -> Iterator[None]:
+    """Not in a later test, where a warning about one would be an error."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

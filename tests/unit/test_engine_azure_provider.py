@@ -444,7 +444,7 @@ def test_what_exists_already_is_not_advised_to_be_deleted(run: Any, arm: DictArm
     error = run(lambda: generic("x", **CLUSTERS)).error
     assert error.code == "AlreadyExists"
     assert "not this stack's" in error.message
-    assert "not built yet" in error.message
+    assert "`fleet adopt s` looks" in error.message
     assert "delete" not in error.message
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pulumi
 import pytest
-from engine_cloud import STACK, TYPE, Bench, CloudProvider, Group, Thing, ops
+from engine_cloud import STACK, TYPE, Bench, Cloud, CloudProvider, Group, Thing, ops
 from pulumi import ResourceOptions
 
 from fleet.ports.engine import (
@@ -179,6 +179,53 @@ def test_components_parents_and_explicit_providers(bench: Bench) -> None:
     assert ops(moved) == {"a": "replace"}, "a replaced provider takes its resources along"
 
 
+def test_a_provider_is_recorded_with_its_plugin_and_does_not_see_the_record(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the CLI records it, so that its first preview of this state is empty."""
+    seen: list[set[str]] = []
+    bags = ("olds", "news", "old_inputs", "args")
+
+    def looking(own: Any) -> Any:
+        def look(self: Cloud, request: Any, context: Any) -> Any:
+            seen.extend(set(value.fields) for field, value in request.ListFields() if field.name in bags)
+            return own(self, request, context)
+
+        return look
+
+    for name in ("CheckConfig", "DiffConfig", "Configure"):
+        monkeypatch.setattr(Cloud, name, looking(getattr(Cloud, name)))
+
+    def program(**plugin: str) -> Any:
+        return lambda: CloudProvider("north", ResourceOptions(**plugin), region="north") and None
+
+    assert bench.up(program(version="1.2.0")).error is None
+    state = next(r for r in bench.state()["deployment"]["resources"] if r["urn"].endswith("::north"))
+    assert state["inputs"] == {"region": "north", "version": "1.2.0", "__internal": {}}
+    assert state["outputs"] == {"region": "north", "version": "1.2.0"}
+    assert {c.op for c in bench.preview(program(version="1.2.0")).changes} == {"same"}
+    newer = bench.preview(program(version="1.3.0"))
+    assert [(c.op, [p.path for p in c.changes]) for c in newer.changes if c.name == "north"] == [
+        ("update", ["version"])
+    ]
+    assert bench.up(program(version="1.3.0", plugin_download_url="https://get.example")).error is None
+    state = next(r for r in bench.state()["deployment"]["resources"] if r["urn"].endswith("::north"))
+    assert state["inputs"]["__internal"] == {"pluginDownloadURL": "https://get.example"}
+    assert {"region", "version"} in seen
+    assert not any("__internal" in bag for bag in seen)
+
+
+def test_a_state_without_its_providers_version_is_taken_up_in_silence(bench: Bench) -> None:
+    def program(version: str | None = None) -> Any:
+        return lambda: CloudProvider("north", ResourceOptions(version=version), region="north") and None
+
+    assert bench.up(program()).error is None
+    result = bench.up(program("1.2.0"))
+    assert {c.op for c in result.changes} == {"same"}
+    state = next(r for r in bench.state()["deployment"]["resources"] if r["urn"].endswith("::north"))
+    assert state["inputs"]["version"] == "1.2.0"
+
+
 def test_default_provider_takes_its_configuration(bench: Bench) -> None:
     bench.up(lambda: Thing("a") and None, config={"cloud:region": "north", "plain": "x"})
     provider = bench.state()["deployment"]["resources"][1]
@@ -333,6 +380,7 @@ def test_get_reads_and_never_deletes(bench: Bench) -> None:
     result = bench.up(program)
     assert ops(result) == {"a": "create", "shared": "read"}
     assert bench.state_of("shared")["external"] is True
+    assert "inputs" not in bench.state_of("shared"), "what is found are outputs, as in Pulumi"
     assert bench.state_of("a")["inputs"]["source"] == "https://shared.example"
     assert ops(bench.preview(program)) == {"a": "same", "shared": "read"}, "a preview reads the state"
     bench.destroy()

@@ -41,7 +41,7 @@ class FakeStack:
         for event in self.events:
             on_event(event)
 
-    preview = up
+    preview = refresh = up
 
 
 @pytest.fixture
@@ -157,3 +157,54 @@ def test_what_differs_is_told_by_leaf_or_by_top_level_property(
     assert (changes["again"].op, changes["again"].replace_keys) == ("replace", ("size",))
     assert changes["again"].changes == (PropertyChange("size", "update"),)
     assert changes["left over"].op == "replace"
+
+
+def after(op: str, name: str, kind: str = "t", *, custom: bool = True, **told: Any) -> Any:
+    """The event that the CLI tells after a step."""
+    blank = dict.fromkeys(("detailed_diff", "diffs", "keys"))
+    side = SimpleNamespace(custom=custom, inputs={})
+    metadata = SimpleNamespace(
+        **{**blank, "op": op, "urn": URN + name, "type": kind, "old": side, "new": side, **told}
+    )
+    return SimpleNamespace(
+        resource_pre_event=None, res_outputs_event=SimpleNamespace(metadata=metadata), diagnostic_event=None
+    )
+
+
+def test_a_refresh_counts_what_differs(stack: FakeStack, engine: PulumiCliEngine) -> None:
+    """Not what was looked at, as the CLI's own events begin: a step is a refresh before it is known."""
+    stack.events = [
+        *(step("refresh", name) for name in ("stack", "provider", "kept", "changed", "gone", "failing")),
+        after("same", "stack", custom=False),
+        after("same", "provider", "pulumi:providers:cloud"),
+        after("same", "kept"),
+        after("update", "changed", diffs=["size"]),
+        after("delete", "gone", new=None),
+    ]
+    told: list[Any] = []
+    result = engine.refresh(RUN, told.append)
+    assert result.counts == {"same": 1, "refresh": 1, "delete": 1}
+    changed = next(c for c in result.changes if c.name == "changed")
+    assert changed.changes == (PropertyChange("size", "update"),)
+    assert [(e.urn.removeprefix(URN), e.op) for e in told if e.kind == "finished"] == [
+        ("kept", "same"),
+        ("changed", "refresh"),
+        ("gone", "delete"),
+    ]
+
+
+def said(message: str, urn: str = "") -> Any:
+    diagnostic = SimpleNamespace(severity="error", urn=urn, message=message)
+    return SimpleNamespace(resource_pre_event=None, res_outputs_event=None, diagnostic_event=diagnostic)
+
+
+def test_that_the_run_failed_is_no_failure_of_its_own(stack: FakeStack, engine: PulumiCliEngine) -> None:
+    protected = "resource cannot be deleted"
+    stack.events = [said(protected + "\n", URN + "a"), said("update failed\n")]
+    told: list[Any] = []
+    assert [(f.urn, f.message) for f in engine.up(RUN, told.append).failures] == [(URN + "a", protected)]
+    assert len(told) == 1
+    stack.events = [said("update failed")]
+    assert [f.message for f in engine.up(RUN).failures] == ["update failed"], "where it is all that is said"
+    stack.events = [said(protected, URN + "a"), said("Program failed with an unhandled exception: x")]
+    assert len(engine.up(RUN).failures) == 2

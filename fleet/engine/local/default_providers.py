@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from fleet.engine.local.checkpoint import make_urn
-from fleet.engine.local.goals import Goal
+from fleet.engine.local.goals import Goal, with_plugin
 from fleet.engine.local.inputs import new_state
 from fleet.engine.local.provider_host import ProviderCallError
 from fleet.engine.local.session import Session, provider_reference
@@ -57,7 +57,7 @@ class DefaultProviders:
     def _make(self, urn: str, package: str, version: str) -> None:
         session = self._session
         session.lineage.declare(urn)
-        inputs: dict[str, Any] = {"version": version} if version else {}
+        inputs: dict[str, Any] = with_plugin({}, version)
         prefix = f"{package}:"
         for config, secret in ((session.run.config, False), (session.run.secret_config, True)):
             for key, value in config.items():

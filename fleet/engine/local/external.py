@@ -26,11 +26,14 @@ def step_read(session: Session, state: ResourceState) -> None:
             found = read(session.providers.get(state.provider), state)
         if found is None:
             raise ProviderCallError("NotFound", f"{state.id} does not exist")
-        state.id, state.outputs, state.inputs = found.id, found.outputs, found.inputs
+        # Its inputs stay what the program says of it,
+        # mostly nothing; what is found are outputs, as in Pulumi.
+        state.id, state.outputs = found.id, found.outputs
         if old is not None:
+            state.inputs = session.secrets.reuse(state.inputs, old.inputs)
             state.outputs = session.secrets.reuse(state.outputs, old.outputs)
         state.outputs = mark_secret(state.outputs, state.additional_secret_outputs)
-        session.needs_passphrase |= contains_secret(state.outputs) or bool(
+        session.needs_passphrase |= contains_secret([state.inputs, state.outputs]) or bool(
             state.outputs.get("secretOutputNames") if state.type == STACK_REFERENCE else ()
         )
     if old is not None and not old.external and old.id != state.id:

@@ -1,6 +1,7 @@
 """What a program asks for one resource, read from the SDK's registration request."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ _DURATION: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|us|µs|ns|m|s)")
 
 STACK_REFERENCE: Final = "pulumi:pulumi:StackReference"
 STACK_TYPE: Final = "pulumi:pulumi:Stack"
+PLUGIN_VERSION: Final = "version"
+PLUGIN_INTERNAL: Final = "__internal"
 
 _UNSUPPORTED_TYPES: Final = {
     "pulumi:pulumi:Stash": "the Stash resource",
@@ -96,12 +99,15 @@ def goal_of(request: resource_pb2.RegisterResourceRequest, stack: StackRef) -> G
         if present:
             raise UnsupportedByLocalEngine(feature, urn)
     timeouts = request.customTimeouts
+    inputs = from_struct(request.object)
+    if request.type.startswith("pulumi:providers:"):
+        inputs = with_plugin(inputs, request.version, request.pluginDownloadURL)
     return Goal(
         urn=urn,
         type=request.type,
         name=request.name,
         custom=request.custom,
-        inputs=from_struct(request.object),
+        inputs=inputs,
         parent=request.parent,
         provider=request.provider,
         version=request.version,
@@ -122,6 +128,24 @@ def goal_of(request: resource_pb2.RegisterResourceRequest, stack: StackRef) -> G
         import_id=request.importId if request.custom else "",
         deleted_with=request.deletedWith,
     )
+
+
+def with_plugin(configuration: dict[str, Any], version: str, download_url: str = "") -> dict[str, Any]:
+    """A provider's inputs as Pulumi records them: its configuration, and which plugin it is, if that is said.
+
+    A version always brings `__internal` along, which is empty but for a place to download from.
+    Source: `SetProviderVersion` and `SetProviderURL` in pkg/resource/deploy/providers/registry.go of
+    pulumi/pulumi.
+    """
+    plugin: dict[str, Any] = {PLUGIN_VERSION: version} if version else {}
+    if version or download_url:
+        plugin[PLUGIN_INTERNAL] = {"pluginDownloadURL": download_url} if download_url else {}
+    return configuration | plugin
+
+
+def configuration_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a provider's inputs what the provider itself gets to see, its version included, as in Pulumi."""
+    return {key: value for key, value in inputs.items() if key != PLUGIN_INTERNAL}
 
 
 def refuse_type(type_: str, urn: str) -> None:

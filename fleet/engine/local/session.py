@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fleet.engine.local.checkpoint import ResourceState
+from fleet.engine.local.goals import configuration_of
 from fleet.engine.local.lineage import Lineage
 from fleet.engine.local.provider_host import ProviderCallError, ProviderClient, ProviderFactory, StoppedError
 from fleet.engine.local.secrets import StackSecrets
@@ -138,7 +139,7 @@ class ProviderRegistry:
 
     def configure(self, state: ResourceState, client: ProviderClient) -> None:
         """Configure a provider and make it the one for its reference. Raises `ProviderCallError`."""
-        opened = self._secrets.open_all(state.inputs)
+        opened = self._secrets.open_all(configuration_of(state.inputs))
         client.configure(opened, urn=state.urn)
         with self._lock:
             self._clients[provider_reference(state)] = client

@@ -9,7 +9,7 @@ from fleet.engine.local.checkpoint import ResourceState
 from fleet.engine.local.deletes import delete_before_replacing
 from fleet.engine.local.diff import hidden_paths, ignore_changes, property_changes
 from fleet.engine.local.effects import create, need_passphrase, update
-from fleet.engine.local.goals import Goal
+from fleet.engine.local.goals import PLUGIN_INTERNAL, PLUGIN_VERSION, Goal, configuration_of
 from fleet.engine.local.imports import is_import, step_import
 from fleet.engine.local.inputs import Difference, checked, difference, new_state, refuse_failures
 from fleet.engine.local.provider_host import ProviderCallError, ProviderClient
@@ -43,11 +43,20 @@ def step_provider(session: Session, goal: Goal) -> ResourceState:
     secrets = session.secrets
     response = client.call(
         "CheckConfig",
-        pb.CheckRequest(urn=goal.urn, olds=to_struct(old.inputs if old else {}), news=to_struct(goal.inputs)),
+        pb.CheckRequest(
+            urn=goal.urn,
+            olds=to_struct(configuration_of(old.inputs) if old else {}),
+            news=to_struct(configuration_of(goal.inputs)),
+        ),
     )
     refuse_failures(response)
     inputs = from_struct(response.inputs)
+    if PLUGIN_INTERNAL in goal.inputs:
+        inputs[PLUGIN_INTERNAL] = goal.inputs[PLUGIN_INTERNAL]
     state = new_state(goal, secrets.reuse(inputs, old.inputs) if old else inputs)
+    before, now = configuration_of(old.inputs) if old else {}, configuration_of(state.inputs)
+    # A state that does not say which plugin it was, as this engine's once did, is no reason for an update.
+    unsaid = {PLUGIN_VERSION} - before.keys()
     op: Op = "create"
     replaces: tuple[str, ...] = ()
     if old is not None:
@@ -58,16 +67,22 @@ def step_provider(session: Session, goal: Goal) -> ResourceState:
                 id=old.id,
                 urn=goal.urn,
                 olds=to_struct(old.outputs),
-                news=to_struct(state.inputs),
-                old_inputs=to_struct(old.inputs),
+                news=to_struct(now),
+                old_inputs=to_struct(before),
             ),
         )
         replaces = tuple(diff.replaces)
-        op = "replace" if replaces else "same" if old.inputs == state.inputs else "update"
+        op = (
+            "replace"
+            if replaces
+            else "same"
+            if before == {k: v for k, v in now.items() if k not in unsaid}
+            else "update"
+        )
     if op in ("create", "replace"):
         # An id that changes is what makes the resources of a replaced provider be replaced too.
         state.id = "" if session.preview else str(uuid.uuid4())
-    state.outputs = state.inputs
+    state.outputs = now
     need_passphrase(session, state)
     session.providers.configure(state, client)
     if old is not None and op == "replace":
@@ -75,7 +90,7 @@ def step_provider(session: Session, goal: Goal) -> ResourceState:
         session.snapshot.record(state, successor_of=old)
     else:
         session.snapshot.record(state, old)
-    changes = property_changes(old.inputs if old else {}, state.inputs) if op != "same" else ()
+    changes = property_changes(before, now) if op != "same" else ()
     session.report.change(state, op, changes, replaces)
     return state
 
