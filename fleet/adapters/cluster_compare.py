@@ -5,7 +5,6 @@ gives is compared with what is there. Defaults, admission and conversion are the
 changed; what is in the cluster and not in the tree is not looked at (Flux prunes it).
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -24,17 +23,6 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """What kubectl keeps of an object, a Secret's values too."""
 
 
-class DryRunClient(KubernetesClient):
-    """A client that only looks."""
-
-    def applied(self, kind: Kind, namespace: str | None, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The object as it would be after Flux applied it. Raises `KubernetesError`."""
-        path = self._path(kind, namespace, body["metadata"]["name"])
-        query = {"fieldManager": MANAGER, "fieldValidation": "Strict", "force": "true", "dryRun": "All"}
-        headers = {"Content-Type": "application/apply-patch+yaml"}
-        return self._ask("PATCH", path, params=query, content=json.dumps(body).encode(), headers=headers)
-
-
 def objects_of(files: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects of a tree and their files; not the lists of files that are for kustomize alone."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -45,7 +33,7 @@ def objects_of(files: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def compared(
-    client: DryRunClient, files: Mapping[str, str]
+    client: KubernetesClient, files: Mapping[str, str]
 ) -> tuple[dict[str, str], dict[str, str], list[str]]:
     """Texts of what the cluster has and of what it would have, by file and object; and what it refuses.
 
@@ -62,7 +50,7 @@ def compared(
         name = f"{path}#{value['kind']}/{metadata['name']}"
         try:
             live = client.find(kind, namespace, metadata["name"])
-            then = client.applied(kind, namespace, value)
+            then = client.apply(kind, namespace, value, MANAGER, force=True, dry_run=True)
         except KubernetesError as error:
             if error.status in (0, 401, 403):
                 raise

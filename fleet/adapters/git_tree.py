@@ -16,7 +16,13 @@ def write_revision(folder: Path, revision: str, into: Path) -> str:
     Links are left out: what they led to is not theirs to say. Raises `FleetError` as `GitFolder.since` does,
     and GIT005 when git fails.
     """
-    commit = GitFolder(folder).since(revision, ()).commit
+    try:
+        commit = GitFolder(folder).since(revision, ()).commit
+    except FleetError as error:
+        if error.code not in ("GIT001", "GIT002", "GIT004"):
+            raise
+        # Its help is of another command.
+        raise FleetError(error.code, error.message, "fleet diff --base FOLDER", error.exit_code) from None
     rows = _git(folder, "ls-tree", "-r", "-z", commit, "--", ".").split(b"\0")
     wanted = []
     for row in rows:

@@ -29,7 +29,9 @@ from fleet.diagnostics.diagnostic import FleetError
 MARK = ".fleet-render"
 """The list, which also says that `fleet render` wrote the folder and may replace what is in it."""
 _NEW = ".fleet-new"
-_VERSION = 1
+_TOP = ("clusters", "observability", "platform", "workloads")
+"""What a site's tree begins with."""
+_VERSION = 2
 _FOLDER_MODE = 0o755
 EXIT_USAGE, EXIT_LOCKED = 2, 12
 
@@ -48,6 +50,8 @@ class SiteTree:
     """How many files are in it."""
     left_out: tuple[str, ...] = ()
     """Fields that the site sets and nothing acts on."""
+    brought: tuple[str, ...] = ()
+    """Secrets that whoever runs the site puts there, `NAMESPACE/NAME`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,8 @@ def tree_folder(out: Path, inputs: Inputs) -> Iterator[TreeFolder]:
     Raises `FleetError`: ENV007 when it holds anything that fleet did not write, ENV022 when another run is
     writing it.
     """
-    if _is_ours(out):
+    out = out.resolve()
+    if holds_sites(out):
         with _locked(out):
             folder = TreeFolder(out, inputs)
             try:
@@ -147,14 +152,25 @@ def tree_folder(out: Path, inputs: Inputs) -> Iterator[TreeFolder]:
 
 
 def refuse_others(out: Path) -> None:
-    """Raises `FleetError` (ENV007) when `out` holds anything that `fleet render` did not write."""
-    if out.exists() and not (out / MARK).exists() and (not out.is_dir() or any(out.iterdir())):
+    """Raises `FleetError` (ENV007) when `out` holds anything that `fleet render` did not write: it would be
+    gone with the folder, a `.git` too."""
+    if not out.exists():
+        return
+    others = [entry.name for entry in os.scandir(out) if not _rendered(entry)] if out.is_dir() else [""]
+    if others or not ((out / MARK).exists() or not any(out.iterdir())):
         raise FleetError(
             "ENV007",
-            f"{out} holds files that fleet did not write",
+            f"{out} holds files that fleet did not write" + (f", such as {min(others)}" if others[0] else ""),
             "name an empty or a new folder",
             EXIT_USAGE,
         )
+
+
+def _rendered(entry: os.DirEntry[str]) -> bool:
+    """Whether it is of a tree, of a folder of trees, or our own."""
+    if not entry.is_dir(follow_symlinks=False):
+        return entry.name in (MARK, f"{MARK}.new")
+    return entry.name in (_NEW, *_TOP) or Path(entry.path, "clusters", entry.name).is_dir()
 
 
 def write_tree(folder: Path, files: Mapping[str, str]) -> None:
@@ -177,8 +193,13 @@ def replace_folder(out: Path, fresh: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _is_ours(out: Path) -> bool:
-    return out.is_dir() and _read(out / MARK)[0] is not None
+def holds_sites(out: Path) -> bool:
+    """Whether it is a folder with a tree a site and their list, of this version or another: what else is in
+    it (a `.git`, a README) stays."""
+    try:
+        return isinstance(json.loads((out / MARK).read_bytes().partition(b"\n")[0]), list)
+    except (OSError, ValueError):
+        return False
 
 
 def _read(path: Path) -> tuple[bytes | None, Inputs | None, dict[str, SiteTree]]:
@@ -195,7 +216,8 @@ def _read(path: Path) -> tuple[bytes | None, Inputs | None, dict[str, SiteTree]]
         return data, None, {}
     rows: list[Sequence[Any]] = json.loads(b"[" + b",".join(body.splitlines()) + b"]")
     sites = {
-        name: SiteTree(file, spec, tree, files, tuple(left)) for name, file, spec, tree, files, left in rows
+        name: SiteTree(file, spec, tree, files, tuple(left), tuple(secrets))
+        for name, file, spec, tree, files, left, secrets in rows
     }
     return data, Inputs(toolkit, fleet), sites
 
@@ -203,7 +225,9 @@ def _read(path: Path) -> tuple[bytes | None, Inputs | None, dict[str, SiteTree]]
 def _list(inputs: Inputs, sites: Mapping[str, SiteTree]) -> bytes:
     """A line a site, so that a reviewer sees which changed; nothing of the machine, so that it can be kept in
     Git beside the trees."""
-    rows = ([name, t.file, t.spec, t.tree, t.files, t.left_out] for name, t in sorted(sites.items()))
+    rows = (
+        [name, t.file, t.spec, t.tree, t.files, t.left_out, t.brought] for name, t in sorted(sites.items())
+    )
     body = "".join(f"{json.dumps(row, separators=(',', ':'))}\n" for row in rows).encode()
     head = [_VERSION, inputs.toolkit, inputs.fleet, hashlib.sha256(body).hexdigest()]
     return json.dumps(head).encode() + b"\n" + body

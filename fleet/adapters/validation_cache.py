@@ -68,7 +68,7 @@ class ValidationCache:
             return None
         if list(file.state) != entry[1] or max(file.state[1:3]) + _RACY_NS >= self._before:
             source = file.read()
-            if isinstance(source, Diagnostic) or _digest(source.content) != entry[2]:
+            if isinstance(source, Diagnostic) or content_digest(source.content) != entry[2]:
                 return None
             entry[1] = list(file.state)
             self._kept[file.key] = _line(entry)
@@ -85,11 +85,19 @@ class ValidationCache:
             return
         shape, found = ([self._plain(d, file.path) for d in some] for some in (result.shape, result.found))
         entry = [
-            file.key, list(file.state), _digest(source.content), result.name, result.profile, result.ring,
-            result.suppresses, [], [*result.facts.items()], shape, found,
+            file.key, list(file.state), content_digest(source.content), result.name, result.profile,
+            result.ring, result.suppresses, [], [*result.facts.items()], shape, found,
         ]  # fmt: skip
         self._new[file.key] = entry
         self._stale = True
+
+    def digest(self, file: SiteFileOnDisk) -> str | None:
+        """Of what was validated in this run, so that a file that did not change need not be read again; None
+        where nothing was kept of it. To be asked before `save`."""
+        entry = self._new.get(file.key)
+        if entry is None and file.key in self._kept:
+            entry = self._known[file.key]
+        return str(entry[2]) if entry is not None else None
 
     def save(self) -> None:
         """Write what is known now, when it is not what the file says; without a word where that can't be."""
@@ -97,7 +105,7 @@ class ValidationCache:
             return
         self._write_new()
         body = b"\n".join((_line(self._common), *self._kept.values()))
-        head = [_VERSION, self._key, self._now, _digest(body)]
+        head = [_VERSION, self._key, self._now, content_digest(body)]
         try:
             made_workspace(self._path.parent.parent)
             self._path.parent.mkdir(exist_ok=True)
@@ -117,7 +125,7 @@ class ValidationCache:
         try:
             head, _, body = self._path.read_bytes().partition(b"\n")
             version, key, before, digest = json.loads(head)
-            if (version, key, digest) != (_VERSION, self._key, _digest(body)) or not body:
+            if (version, key, digest) != (_VERSION, self._key, content_digest(body)) or not body:
                 return 0, {}, {}
             common, *lines = body.split(b"\n")
             entries = json.loads(b"[" + b",".join(lines) + b"]")  # at once: half the time of one by one
@@ -223,7 +231,8 @@ def _files_of(package: str) -> Iterator[str]:
             yield from (f"{folder}/{name}" for name in sorted(names) if not name.endswith((".md", ".pyc")))
 
 
-def _digest(content: bytes) -> str:
+def content_digest(content: bytes) -> str:
+    """As the cache knows a file's content by."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 

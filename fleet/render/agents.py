@@ -9,7 +9,15 @@ from fleet.model.agents import Agent
 from fleet.model.site import SiteSpec
 from fleet.render.environment import image_version, trace_environment
 from fleet.render.ingress import POD_LABELS, entered
-from fleet.render.section import GUARDED, Section, cpu_quantity, memory_quantity, site_image, taints_of
+from fleet.render.section import (
+    BEFORE_PODS,
+    GUARDED,
+    Section,
+    cpu_quantity,
+    memory_quantity,
+    site_image,
+    taints_of,
+)
 from fleet.render.stores import accesses
 from fleet.render.templating import render_template
 from fleet.render.tools import ENTRA_AUDIENCE, PORT, correlation_header, token_audience, tool_url, tools_of
@@ -29,9 +37,9 @@ def sections(spec: SiteSpec) -> Iterator[Section]:
     files = {f"{name}.yaml": _agent(spec, name, agent) for name, agent in spec.agents.items()}
     if files:
         files["priority_class.yaml"] = render_template(
-            "workloads/priority_class.yaml.j2", name="fleet-agents", description="Agents."
+            "workloads/priority_class.yaml.j2", name="fleet-agents", value=0, description="Agents."
         )
-        after = ("platform", "certificates", "services", "inference", "tools")
+        after = (*BEFORE_PODS, "services", "inference", "tools")
         yield Section("agents", "workloads/agents", files, after)
 
 

@@ -33,6 +33,11 @@ def _ingress(spec: SiteSpec) -> str | None:
 
 
 USED: tuple[Use, ...] = (
+    Use(
+        "flux2",
+        ("kubernetes", "kubeconfig"),
+        lambda spec: _disconnected(spec) and spec.kubernetes.kubeconfig is not None,
+    ),
     Use("cert-manager", ("platform", "certificates"), _disconnected),
     Use("trust-manager", ("platform", "certificates"), _disconnected),
     Use("traefik", ("platform", "ingress"), lambda spec: _ingress(spec) == "traefik"),
@@ -80,7 +85,8 @@ USED: tuple[Use, ...] = (
     _service("mcpRegistry", "mcp-registry"),
     Use("agent-sandbox", ("sandboxes",), lambda spec: bool(spec.sandboxes)),
 )
-"""Every component that rendering may ask for, with its switch; `release` raises TPL003 without a digest."""
+"""Every component that rendering may ask for, with its switch; `release` raises TPL003 without a digest.
+And Flux itself, which the Pulumi program installs where Azure does not (stacks/in_cluster.py)."""
 
 
 def used(spec: SiteSpec) -> Iterator[Use]:

@@ -3,8 +3,7 @@
 AKS on Azure Local brings a driver and a device plugin (facts 1.9, an inference). So the operator runs without
 either unless the inventory says otherwise: time slices and MIG strategies are configuration of a device
 plugin, which Azure's own can't be given (GPU018). Names of values are those of the charts gpu-operator
-v26.7.0 and kai-scheduler v0.16.8 and v0.17.0, read at their tags on 2026-11-21. The stacks use the same
-values and queues on a site whose tree has no release of that name.
+v26.7.0 and kai-scheduler v0.16.8 and v0.17.0, read at their tags on 2026-11-21.
 """
 
 from collections.abc import Iterator, Mapping
@@ -232,7 +231,7 @@ def _queues(kai: Kai) -> Mapping[str, str]:
     files = {f"{name}.yaml": _object(queue(name, said)) for name, said in kai.queues.items()}
     if kai.topology_levels:
         levels = [{"nodeLabel": label} for label in kai.topology_levels]
-        files["cluster-topology.yaml"] = _object(
+        files["_topology.yaml"] = _object(  # no queue can have this name
             {
                 "apiVersion": "kai.scheduler/v1alpha1",
                 "kind": "Topology",

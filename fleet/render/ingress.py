@@ -9,9 +9,8 @@ from fleet.model.services import Ingress
 from fleet.model.site import SiteSpec
 from fleet.render.certificates import INGRESS_SECRET
 from fleet.render.controllers import Controller, image, placement, replicas_of, split_image
-from fleet.render.section import Section
+from fleet.render.section import Section, api_server_networks
 from fleet.render.templating import render_template
-from fleet.render.tools import api_server_networks
 
 COMPONENTS = {"traefik": "traefik", "nginx": "nginx-ingress", "kong": "kong"}
 """`nginx` is F5 NGINX's own controller: Kubernetes' ingress-nginx was retired in March 2026 (from memory)."""

@@ -1,4 +1,4 @@
-"""What no API server takes, found before one is asked: names of the wrong form, and too large objects."""
+"""What no cluster takes, found before one is asked: wrong names, two objects that are one, too large ones."""
 
 import json
 import re
@@ -9,15 +9,18 @@ import yaml
 from fleet.diagnostics.diagnostic import FleetError
 
 MAX_CONFIG_BYTES = 1024 * 1024
-"""A ConfigMap's or Secret's data (Kubernetes' ValidateConfigMap and ValidateSecret: MaxSecretSize, 1 MiB)."""
+"""A ConfigMap's or Secret's data (Kubernetes' ValidateConfigMap and ValidateSecret: MaxSecretSize, 1 MiB;
+from memory)."""
 MAX_OBJECT_BYTES = 1536 * 1024
-"""An object: etcd's limit on a request (`--max-request-bytes`, 1.5 MiB by default)."""
+"""An object: etcd's limit on a request (`--max-request-bytes`, 1.5 MiB by default; from memory)."""
 _LOOKED_AT = MAX_CONFIG_BYTES // 2
 """Smaller files hold nothing that is over a limit, and are not parsed: escapes at most double a text."""
 
 _DOCUMENT = re.compile(r"^---$", re.MULTILINE)
 _KIND = re.compile(r"^kind: \"?([A-Za-z]+)", re.MULTILINE)
+_GROUP = re.compile(r"^apiVersion: \"?([^/\"\n]+)/", re.MULTILINE)
 _NAME = re.compile(r"^metadata:\n(?:  .*\n| *#.*\n)*?  name: (.+)$", re.MULTILINE)
+_NAMESPACE = re.compile(r"^metadata:\n(?:  .*\n| *#.*\n)*?  namespace: (.+)$", re.MULTILINE)
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
 _LABELS = frozenset({"Namespace", "Service"})
@@ -38,13 +41,21 @@ class RefusedError(FleetError):
 def check_files(site: str, files: Mapping[str, str]) -> None:
     """Refuse a tree that a cluster would refuse.
 
-    Raises `RefusedError`: TPL004 a name that Kubernetes does not take, TPL005 an object that is too large,
-    TPL006 text that can't be stored as UTF-8.
+    Raises `RefusedError`: TPL002 an object that is there twice (two parts of the tree would undo each other's
+    work without end), TPL004 a name that Kubernetes does not take, TPL005 an object that is too large, TPL006
+    text that can't be stored as UTF-8.
     """
+    seen: set[tuple[str, str, str, str]] = set()
     for path, text in files.items():
         if not text.isascii():
             _check_encoding(site, path, text)
-        for kind, name in _names(text):
+        for found in _objects(text):
+            _, kind, _, name = found
+            if found in seen:
+                raise RefusedError(
+                    "TPL002", f"{site}: {path}: two things would be the {kind} {name}", "rename one", (name,)
+                )
+            seen.add(found)
             why = _wrong_name(kind, name)
             if why is not None:
                 raise RefusedError(
@@ -57,13 +68,23 @@ def check_files(site: str, files: Mapping[str, str]) -> None:
             _check_size(site, path, text)
 
 
-def _names(text: str) -> Iterator[tuple[str, str]]:
-    """Kind and name of each object, as our templates write them: in block YAML."""
+def _objects(text: str) -> Iterator[tuple[str, str, str, str]]:
+    """Group, kind, namespace and name of each object, as our templates write them: in block YAML."""
     for document in _DOCUMENT.split(text) if "\n---\n" in text else (text,):
         kind, name = _KIND.search(document), _NAME.search(document)
         if kind is not None and name is not None:
-            written = name[1].strip()
-            yield kind[1], json.loads(written) if written.startswith('"') else written
+            group, namespace = _GROUP.search(document), _NAMESPACE.search(document)
+            yield (
+                group[1] if group else "",
+                kind[1],
+                _written(namespace[1]) if namespace else "",
+                _written(name[1]),
+            )
+
+
+def _written(scalar: str) -> str:
+    scalar = scalar.strip()
+    return str(json.loads(scalar)) if scalar.startswith('"') else scalar
 
 
 def _wrong_name(kind: str, name: str) -> str | None:

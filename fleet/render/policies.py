@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from fleet import catalog
 from fleet.model.site import SiteSpec
+from fleet.render import foundry
 from fleet.render.components import used
 from fleet.render.controllers import Controller, image, replicas_of, split_image
 from fleet.render.section import Section
@@ -17,6 +18,7 @@ OURS = ("agents", "tools", "sandboxes")
 """Namespaces in which only images that the inventory names run."""
 OTHERS = ("platform", "observability")
 """Namespaces in which charts' images run as well."""
+MICROSOFT = "mcr.microsoft.com"
 SOLVER = "acme.cert-manager.io/http01-solver"
 
 
@@ -72,10 +74,13 @@ def sections(spec: SiteSpec) -> Iterator[Section]:
 def refusals(spec: SiteSpec) -> tuple[Refusal, ...]:
     """The rules of this site: the same everywhere but for where its images may come from."""
     pinned = "variables.containers.all(c, c.image.contains('@sha256:'))"
-    if spec.platform.certificates.issuer == "acme":
-        # cert-manager's own pod, which answers the ACME server, has a tag only.
-        pinned = f"(has(object.metadata.labels) && '{SOLVER}' in object.metadata.labels) || {pinned}"
     hosts = ", ".join(f"'{host}/'" for host in registries(spec))
+    known = f"variables.containers.all(c, [{hosts}].exists(host, c.image.startsWith(host)))"
+    if spec.platform.certificates.issuer == "acme":
+        # cert-manager's own pod, which answers the ACME server: by a tag, and on connected sites from where
+        # Azure's extension has it.
+        solver = f"(has(object.metadata.labels) && '{SOLVER}' in object.metadata.labels)"
+        pinned, known = f"{solver} || {pinned}", f"{solver} || {known}"
     label_checks = " && ".join(f"'{label}' in object.metadata.labels" for label in LABELS)
     return (
         Refusal(
@@ -97,7 +102,7 @@ def refusals(spec: SiteSpec) -> tuple[Refusal, ...]:
             "image-registries",
             "FleetImageRegistries",
             (*OURS, *OTHERS),
-            f"variables.containers.all(c, [{hosts}].exists(host, c.image.startsWith(host)))",
+            known,
             f"images come from {', '.join(registries(spec))}",
         ),
         Refusal(
@@ -123,9 +128,14 @@ def refusals(spec: SiteSpec) -> tuple[Refusal, ...]:
 
 
 def registries(spec: SiteSpec) -> tuple[str, ...]:
-    """Hosts that the site's images come from: its own registry, else those that they are named after."""
+    """Hosts that the site's images come from: its own registry, else those that they are named after. And
+    Microsoft's, where Foundry Local's operator makes pods in `platform` (its images' host: an inference from
+    its charts', facts 3.1)."""
+    foreign = (
+        {MICROSOFT} if any(each.runtime == foundry.RUNTIME for each in spec.inference.values()) else set()
+    )
     if spec.registry is not None:
-        return (spec.registry.host,)
+        return tuple(sorted({spec.registry.host, *foreign}))
     images = [
         item.image
         for group in (spec.inference, spec.agents, spec.tools, spec.sandboxes)
@@ -133,7 +143,9 @@ def registries(spec: SiteSpec) -> tuple[str, ...]:
     ]
     for use in used(spec):
         images += catalog.components()[use.component].images
-    return tuple(sorted({spec.delivery.registry, *(name.partition("/")[0] for name in images if name)}))
+    return tuple(
+        sorted({spec.delivery.registry, *foreign, *(name.partition("/")[0] for name in images if name)})
+    )
 
 
 def _kyverno(spec: SiteSpec) -> Mapping[str, Any]:
@@ -153,7 +165,11 @@ def _kyverno(spec: SiteSpec) -> Mapping[str, Any]:
         # Nothing here is generated, mutated later or cleaned up, and Flux brings the CRDs.
         "backgroundController": off,
         "cleanupController": off,
-        "webhooksCleanup": off,
+        # Taken away, it takes its webhooks along: nobody would answer them, and they fail closed.
+        "webhooksCleanup": {
+            "enabled": True,
+            "image": split_image(spec, "kyverno", "ghcr.io/kyverno/readiness-checker"),
+        },
         "crds": {"migration": off},
     }
 

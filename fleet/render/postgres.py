@@ -9,8 +9,9 @@ from fleet.model.site import SiteSpec
 from fleet.render.controllers import image
 from fleet.render.placement import footprint, on_pool, pinned_image
 from fleet.render.releases import release
+from fleet.render.section import api_server_networks
+from fleet.render.service_charts import password_of
 from fleet.render.templating import render_template
-from fleet.render.tools import api_server_networks
 
 OPERATOR_NAMESPACE = "cnpg-system"
 
@@ -45,6 +46,7 @@ def cluster(spec: SiteSpec, store: Postgres) -> str:
         "services/postgres.yaml.j2",
         site=spec.name,
         store=store,
+        password_secret=password_of(store, "postgres")[0],
         image=_operand(spec, store),
         affinity={**on_pool(spec, store.node_pool), "podAntiAffinityType": "preferred"},
         resources=footprint(spec, ("100m", "512Mi"), ("500m", "2Gi")),
@@ -52,6 +54,7 @@ def cluster(spec: SiteSpec, store: Postgres) -> str:
         databases=databases(spec),
         schedule=cron(store.backup) if store.backup else None,
         archive=_archive(store.backup) if store.backup and kind in ("s3", "azblob") else None,
+        archive_port=(target.port if target else None) or 443,
         dump={"server": target.hostname, "path": target.path} if target and kind == "nfs" else None,
         pooler_image=pinned_image(spec, "cloudnative-pg", "ghcr.io/cloudnative-pg/pgbouncer"),
         pooler_placement=on_pool(spec, store.node_pool),

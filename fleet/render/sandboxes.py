@@ -10,7 +10,7 @@ from fleet.model.agents import Sandbox
 from fleet.model.site import SiteSpec
 from fleet.render.controllers import image, placement
 from fleet.render.releases import release
-from fleet.render.section import Section, cpu_quantity, memory_quantity, site_image, taints_of
+from fleet.render.section import BEFORE_PODS, Section, cpu_quantity, memory_quantity, site_image, taints_of
 from fleet.render.templating import render_template
 from fleet.render.tools import SANDBOX_PORT
 
@@ -36,7 +36,13 @@ def sections(spec: SiteSpec) -> Iterator[Section]:
     files["_limits.yaml"] = render_template(
         "workloads/sandboxes/limits.yaml.j2", namespace=NAMESPACE, quota=quota(spec)
     )
-    after = ("platform", "sandbox-controller")
+    files["_priority.yaml"] = render_template(
+        "workloads/priority_class.yaml.j2",
+        name="fleet-sandboxes",
+        value=-5,
+        description="Sandboxes, which make room for all else.",
+    )
+    after = (*BEFORE_PODS, "sandbox-controller")
     yield Section("sandboxes", "workloads/sandboxes", files, after, "10m")
 
 

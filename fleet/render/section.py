@@ -1,7 +1,8 @@
 """What a topic module gives to a site's tree: folders of files, each applied as one by Flux."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import summarize_address_range
 
 from fleet.model.kubernetes import Taint
 from fleet.model.site import SiteSpec
@@ -16,6 +17,8 @@ NAMESPACES = (
 )
 GUARDED = ("platform", "agents", "tools")
 """Namespaces in which nothing may talk that no policy allows."""
+BEFORE_PODS = ("platform", "certificates", "secrets", "policies", "constraints")
+"""Sections that are ready before a pod of ours starts: what it mounts, and the rules that it must pass."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,13 @@ def taints_of(spec: SiteSpec, pool: str) -> tuple[Taint, ...]:
     """What pods of a pool must tolerate; nothing for a pool that the site does not have."""
     there = spec.kubernetes.node_pools.get(pool)
     return there.taints if there else ()
+
+
+def api_server_networks(spec: SiteSpec) -> Sequence[str]:
+    """Networks that hold the API server: the pool of the cluster's addresses, which holds the control plane's
+    nodes and their virtual address (facts 1.6). Policies see those, not the Service's (Calico, facts 1.9)."""
+    pool = spec.kubernetes.network.pool
+    return [str(network) for network in summarize_address_range(pool.start, pool.end)]
 
 
 def cpu_quantity(millis: int) -> str:

@@ -26,11 +26,17 @@ def service_labels(service: str) -> Mapping[str, str]:
 
 
 def password_of(store: Store, name: str) -> tuple[str, str]:
-    """Secret and key of a store's password, in `platform`: what `auth` says, else
+    """Secret and key of a store's password, in each namespace that uses it: what `auth` says, else
     `NAME-app` and `password`."""
     if store.auth is None:
         return f"{name}-app", "password"
     return store.auth.kubernetes.name, store.auth.kubernetes.key
+
+
+def blob_store_keys(store: BlobStore) -> str:
+    """The Secret with SeaweedFS' own accounts and keys, in `platform`; the chart reads its key
+    `seaweedfs_s3_config` (from memory, to be checked)."""
+    return "seaweedfs-s3" if store.auth is None else store.auth.kubernetes.name
 
 
 def clickhouse_ports(store: ClickHouse) -> tuple[int, int]:
@@ -95,7 +101,7 @@ def seaweedfs(spec: SiteSpec, store: BlobStore) -> str:
             "enabled": True,
             "port": 8333,
             "enableAuth": True,
-            "existingConfigSecret": "seaweedfs-s3" if store.auth is None else store.auth.kubernetes.name,
+            "existingConfigSecret": blob_store_keys(store),
             "createBuckets": [{"name": store.bucket}],
         },
         "data": {

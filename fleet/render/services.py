@@ -7,7 +7,7 @@ from fleet.model.services import ClickHouse, Store
 from fleet.model.site import SiteSpec
 from fleet.render import postgres, service_charts
 from fleet.render.placement import footprint, pinned_image, service_certificates, services_pool
-from fleet.render.section import Section, taints_of
+from fleet.render.section import BEFORE_PODS, Section, taints_of
 from fleet.render.service_charts import service_labels
 from fleet.render.templating import render_template
 
@@ -48,7 +48,7 @@ def sections(spec: SiteSpec) -> Iterator[Section]:
     served = _served(spec)
     if served:
         files["certificates.yaml"] = service_certificates(spec, "platform", served)
-    after = ("platform", "controllers", "certificates", "operators")
+    after = (*BEFORE_PODS, "controllers", "operators")
     yield Section("services", "platform/services", files, after, "15m")
 
 

@@ -74,7 +74,8 @@ def _postgres(store: Postgres) -> Access:
         "PGSSLMODE": "verify-full" if store.tls else "prefer",
         "PGSSLROOTCERT": CA_BUNDLE,
     }
-    password = Password("PGPASSWORD", *password_of(store, "postgres"))
+    # The key is CloudNativePG's, whatever `auth` says (SVC016).
+    password = Password("PGPASSWORD", password_of(store, "postgres")[0], "password")
     return Access("postgres", 5432, variables, password, "fleet/store-postgres")
 
 

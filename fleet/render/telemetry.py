@@ -12,7 +12,7 @@ from fleet.model.site import SiteSpec
 from fleet.render.controllers import split_image
 from fleet.render.placement import footprint, on_pool, pinned_image, service_certificates, services_pool
 from fleet.render.releases import release
-from fleet.render.section import GUARDED, Section, taints_of
+from fleet.render.section import BEFORE_PODS, GUARDED, Section, api_server_networks, taints_of
 from fleet.render.templating import render_template
 
 ENDPOINT = "https://collector.observability.svc.cluster.local:4318"
@@ -71,9 +71,7 @@ def sections(spec: SiteSpec) -> Iterator[Section]:
     if files:
         served = {name: () for name in ("collector", "metrics") if f"{name}.yaml" in files}
         files["certificates.yaml"] = service_certificates(spec, "observability", served)
-        yield Section(
-            "observability", "observability", files, ("platform", "certificates", "services"), "10m"
-        )
+        yield Section("observability", "observability", files, (*BEFORE_PODS, "services"), "10m")
 
 
 def _literal(text: str) -> str:
@@ -177,13 +175,18 @@ def collector_config(spec: SiteSpec, telemetry: Telemetry) -> str:
     )
 
 
+def collector_secrets(spec: SiteSpec) -> list[tuple[str, str, str]]:
+    """Variable, Secret in `observability` and its key, of each secret that the collector's exporters need."""
+    found = []
+    if spec.telemetry is not None and spec.services.langfuse is not None:
+        found.append(("LANGFUSE_AUTH", "langfuse-otlp", "basic-auth"))
+    if spec.telemetry is not None and spec.telemetry.azure_monitor:
+        found.append(("APPLICATIONINSIGHTS_CONNECTION_STRING", "azure-monitor", "connection-string"))
+    return found
+
+
 def _collector(spec: SiteSpec, telemetry: Telemetry) -> str:
     config, pool = collector_config(spec, telemetry), services_pool(spec)
-    secrets = []
-    if spec.services.langfuse is not None:
-        secrets.append(("LANGFUSE_AUTH", "langfuse-otlp", "basic-auth"))
-    if telemetry.azure_monitor:
-        secrets.append(("APPLICATIONINSIGHTS_CONNECTION_STRING", "azure-monitor", "connection-string"))
     return render_template(
         "observability/collector.yaml.j2",
         config=Markup(indent(config, "    ").rstrip("\n")),  # noqa: S704 - YAML that a template made
@@ -191,7 +194,7 @@ def _collector(spec: SiteSpec, telemetry: Telemetry) -> str:
         image=pinned_image(spec, "otel-collector", "docker.io/otel/opentelemetry-collector-contrib"),
         buffer_gib=telemetry.buffer_gib,
         footprint=_sizes(spec),
-        secrets=secrets,
+        secrets=collector_secrets(spec),
         pool=pool,
         taints=taints_of(spec, pool),
         senders=GUARDED,
@@ -211,6 +214,7 @@ def _metrics(spec: SiteSpec) -> str:
         "observability/metrics.yaml.j2",
         dashboard=Markup(indent(dashboard, "    ").rstrip("\n")),  # noqa: S704 - JSON that a template made
         rules=rules,
+        api_servers=api_server_networks(spec),
     )
 
 

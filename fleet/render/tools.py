@@ -5,14 +5,13 @@ What a proxy is told stands in its ConfigMap; docs/tool-proxy-contract.md says w
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from ipaddress import summarize_address_range
+from collections.abc import Iterator
 from typing import Any
 
 from fleet.model.agents import Agent, Tool
 from fleet.model.site import SiteSpec
 from fleet.render.environment import trace_environment
-from fleet.render.section import Section, site_image, taints_of
+from fleet.render.section import BEFORE_PODS, Section, api_server_networks, site_image, taints_of
 from fleet.render.templating import render_template
 
 PORT = 8443
@@ -31,9 +30,12 @@ def sections(spec: SiteSpec) -> Iterator[Section]:
     files = {f"{name}.yaml": _tool(spec, name, tool) for name, tool in spec.tools.items()}
     if files:
         files["priority_class.yaml"] = render_template(
-            "workloads/priority_class.yaml.j2", name="fleet-tools", description="The proxies of tools."
+            "workloads/priority_class.yaml.j2",
+            name="fleet-tools",
+            value=0,
+            description="The proxies of tools.",
         )
-        after = ("platform", "certificates", "services", "sandboxes")
+        after = (*BEFORE_PODS, "services", "sandboxes")
         yield Section("tools", "workloads/tools", files, after)
 
 
@@ -152,10 +154,3 @@ def _fallback_audience(spec: SiteSpec, tool: Tool) -> str | None:
 def token_audience(tool: Tool) -> str | None:
     """Of the token that the tool's callers show; None where they show none."""
     return {"token": AUDIENCE, "workload-identity": ENTRA_AUDIENCE}.get(tool.authentication)
-
-
-def api_server_networks(spec: SiteSpec) -> Sequence[str]:
-    """Networks that hold the API server: the pool of the cluster's addresses, which holds the control plane's
-    nodes and their virtual address (facts 1.6). Policies see those, not the Service's (Calico, facts 1.9)."""
-    pool = spec.kubernetes.network.pool
-    return [str(network) for network in summarize_address_range(pool.start, pool.end)]

@@ -87,22 +87,31 @@ class KubernetesClient:
             raise
 
     def apply(
-        self, kind: Kind, namespace: str | None, body: Mapping[str, Any], manager: str, *, force: bool = False
+        self,
+        kind: Kind,
+        namespace: str | None,
+        body: Mapping[str, Any],
+        manager: str,
+        *,
+        force: bool = False,
+        dry_run: bool = False,
     ) -> dict[str, Any]:
         """Apply an object server-side, with strict validation: an unknown field is refused.
 
-        A definition of new kinds is waited for until the server serves them.
+        A definition of new kinds is waited for until the server serves them. With `dry_run` nothing is
+        changed: the answer is what the object would be.
         """
         name = body["metadata"]["name"]
         path = self._path(kind, namespace, name)
+        query = {"fieldManager": manager, "fieldValidation": "Strict", "force": str(force).lower()}
         live = self._ask(
             "PATCH",
             path,
-            params={"fieldManager": manager, "fieldValidation": "Strict", "force": str(force).lower()},
+            params=query | ({"dryRun": "All"} if dry_run else {}),
             content=json.dumps(body).encode(),
             headers={"Content-Type": "application/apply-patch+yaml"},
         )
-        if kind.kind == "CustomResourceDefinition":
+        if kind.kind == "CustomResourceDefinition" and not dry_run:
             live = self._until(
                 lambda: _established(self._ask("GET", path)), TIMEOUT_S, f"{name} is not served"
             )

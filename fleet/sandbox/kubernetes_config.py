@@ -7,6 +7,7 @@ Only what needs no other program is taken: a certificate or a token. What a kube
 import base64
 import binascii
 import contextlib
+import re
 import ssl
 import tempfile
 from collections.abc import Mapping
@@ -70,6 +71,10 @@ def read_kubeconfig(text: str, context: str | None = None) -> ClusterAccess:
     if (certificate is None) is not (key is None):
         raise KubeconfigError("a client certificate and its key come together")
     token = user.get("token") or (_file(user["tokenFile"]).strip() if user.get("tokenFile") else None)
+    token = str(token).strip() if token else None
+    if token is not None and re.fullmatch(r"[!-~]+", token) is None:
+        # It would be refused as a header later, by an error that quotes it.
+        raise KubeconfigError("its user's token has a space, a line break or another character that none has")
     if certificate is None and not token:
         raise KubeconfigError("its user has neither a client certificate nor a token")
     return ClusterAccess(
@@ -112,7 +117,10 @@ def _named(config: Mapping[str, Any], section: str, key: str, name: Any) -> Mapp
 
 def _server(cluster: Mapping[str, Any]) -> str:
     server = str(cluster.get("server") or "")
-    parts = urlsplit(server)
+    try:
+        parts, _ = urlsplit(server), urlsplit(server).port
+    except ValueError:
+        raise KubeconfigError("its server is not https://host:port") from None
     if parts.scheme != "https" or not parts.hostname or parts.username or parts.query:
         raise KubeconfigError("its server is not https://host:port")
     return server.rstrip("/")

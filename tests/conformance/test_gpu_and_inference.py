@@ -1,6 +1,6 @@
 """A real API server takes, strictly, what the examples do not switch on: the GPU stack, queues, canary, packages."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import pytest
 
@@ -28,7 +28,7 @@ VARIANTS = {
     "inference: {chat: {migProfile: 1g.24gb, preemptible: true}}",
     "behind the operator": "inference: {chat: {runtime: foundry-local-azure-local}}",
 }
-PACKAGES: Mapping[str, ModelPackage] = {
+PACKAGES = {
     name: ModelPackage.model_validate(
         {
             "model": "phi-4-mini", "precision": "fp16", "sizeGib": 7.5, "source": "s", "licence": "MIT",
@@ -49,7 +49,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def rendered(spec: SiteSpec) -> list[Document]:
-    sections: list[Section] = [*gpu.sections(spec), *inference.sections(spec, PACKAGES)]
+    spec = spec.model_copy(update={"packages": PACKAGES})
+    sections: list[Section] = [*gpu.sections(spec), *inference.sections(spec)]
     return [found for section in sections for text in section.files.values() for found in documents(text)]
 
 

@@ -65,7 +65,7 @@ def gpu_site(spec: SiteSpec, quota: float) -> SiteSpec:
 def declare(spec: SiteSpec, content: FluxContent, image: str | None) -> None:
     kubeconfig = pulumi.Config("fleet").require_secret("kubeconfig")
     ready = pulumi.ComponentResource("test:index:Ready", "ready")
-    InCluster("in-cluster", InClusterArgs(spec, content, kubeconfig, ready, image))
+    InCluster("in-cluster", InClusterArgs(spec, content, kubeconfig, ready, image, helm=False))
 
 
 class Site:

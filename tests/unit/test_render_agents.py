@@ -258,11 +258,11 @@ def test_an_agent_without_callers_is_called_by_the_ingress_alone() -> None:
     assert one(objects(alone), "NetworkPolicy", f"{NAME}-allow")["spec"]["ingress"] == []
 
 
-def test_agents_come_before_what_names_no_class() -> None:
+def test_an_agent_pushes_out_no_service_that_names_no_class() -> None:
     (section,) = sections(site())
     priority = yaml.safe_load(section.files["priority_class.yaml"])
     assert pod(site())["spec"]["priorityClassName"] == priority["metadata"]["name"]
-    assert priority["value"] > 0
+    assert priority["value"] == 0
 
 
 def test_a_site_without_agents_has_no_section() -> None:

@@ -1,7 +1,6 @@
 """The served models: what a gateway is told, which share of a GPU it gets, how long Flux waits, and who calls whom."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -22,8 +21,9 @@ def chat(fields: str, more: str = "", name: str = "graz") -> SiteSpec:
     return site(name, f"inference: {{chat: {{{fields}}}}}\n{more}")
 
 
-def packages(**sizes: float) -> Mapping[str, ModelPackage]:
-    return {
+def packed(spec: SiteSpec, **sizes: float) -> SiteSpec:
+    """The site with packages of these sizes, as if the fleet had them."""
+    packages = {
         name: ModelPackage.model_validate(
             {
                 "model": "phi-4-mini", "precision": "fp16", "sizeGib": size, "source": "s", "licence": "MIT",
@@ -32,14 +32,15 @@ def packages(**sizes: float) -> Mapping[str, ModelPackage]:
         )
         for name, size in sizes.items()
     }  # fmt: skip
+    return spec.model_copy(update={"packages": packages})
 
 
-def deployment(spec: SiteSpec, name: str = "chat", known: Mapping[str, ModelPackage] | None = None) -> Any:
-    return one(objects(inference.sections(spec, known or {})), "Deployment", name)["spec"]
+def deployment(spec: SiteSpec, name: str = "chat") -> Any:
+    return one(objects(inference.sections(spec)), "Deployment", name)["spec"]
 
 
-def pod(spec: SiteSpec, name: str = "chat", known: Mapping[str, ModelPackage] | None = None) -> Any:
-    return deployment(spec, name, known)["template"]["spec"]
+def pod(spec: SiteSpec, name: str = "chat") -> Any:
+    return deployment(spec, name)["template"]["spec"]
 
 
 def env(found: Any) -> dict[str, str]:
@@ -95,11 +96,11 @@ def test_the_contract_names_every_variable() -> None:
         "slo: {p95Ms: 1000, concurrentSessions: 2}}}\n"
         "router: {model: chat, routes: [{kind: complex, deployment: small, timeoutSeconds: 60}]}",
     )
-    known = packages(old=7.5, new=8)
+    spec = packed(spec, old=7.5, new=8)
     said = {
         item["name"]
         for name in ("chat", "chat-canary", "small")
-        for found in [pod(spec, name, known)]
+        for found in [pod(spec, name)]
         for container in (*found.get("initContainers", ()), *found["containers"])
         for item in container["env"]
     }
@@ -252,16 +253,16 @@ CANARY = "package: old, canary: {package: new, percent: 10}"
 
 
 def test_a_canary_is_a_second_deployment_that_only_the_first_calls() -> None:
-    spec, known = chat(CANARY), packages(old=7.5, new=8)
-    found = objects(inference.sections(spec, known))
-    first, second = (pod(spec, name, known) for name in ("chat", "chat-canary"))
+    spec = packed(chat(CANARY), old=7.5, new=8)
+    found = objects(inference.sections(spec))
+    first, second = (pod(spec, name) for name in ("chat", "chat-canary"))
     assert (env(first)["MODEL_PACKAGE"], env(second)["MODEL_PACKAGE"]) == ("old", "new")
     assert env(first)["CANARY_URL"] == "https://chat-canary.platform.svc.cluster.local/v1"
     assert env(first)["CANARY_PERCENT"] == "10"
     assert "CANARY_URL" not in env(second)
     assert one(found, "Service", "chat")["spec"]["selector"] == {"app": "chat"}
     assert one(found, "Service", "chat-canary")["spec"]["selector"] == {"app": "chat-canary"}
-    assert deployment(spec, "chat-canary", known)["replicas"] == 1
+    assert deployment(spec, "chat-canary")["replicas"] == 1
     assert (called(found, "chat"), callers(found, "chat-canary")) >= ({"chat-canary"}, {"chat"})
     peers = one(found, "NetworkPolicy", "chat-canary-allow")["spec"]["ingress"][0]["from"]
     assert peers == [{"podSelector": {"matchLabels": {"app": "chat"}}}]
@@ -272,37 +273,55 @@ def test_a_canary_is_a_second_deployment_that_only_the_first_calls() -> None:
 def test_a_canary_with_the_name_of_a_deployment_is_refused() -> None:
     taken = site("graz", f"inference: {{chat: {{{CANARY}}}, {SMALL.replace('small:', 'chat-canary:')}}}")
     with pytest.raises(FleetError) as caught:
-        list(inference.sections(taken, packages(old=7.5, new=8)))
+        list(inference.sections(packed(taken, old=7.5, new=8)))
     assert caught.value.code == "TPL002"
 
 
-def test_packages_that_nobody_gives_change_nothing() -> None:
-    """As in `render_site`: a `SiteSpec` holds no packages yet, and both fields are listed as not rendered."""
-    assert list(inference.sections(chat(CANARY))) == list(inference.sections(chat("model: phi-4-mini")))
+@pytest.mark.parametrize(("fields", "missing"), [("package: typo", "typo"), (CANARY, "new")])
+def test_a_package_that_the_fleet_does_not_have_is_refused(fields: str, missing: str) -> None:
+    with pytest.raises(FleetError, match=f"the package '{missing}', which the fleet does not have") as caught:
+        list(inference.sections(packed(chat(fields), old=7.5)))
+    assert caught.value.code == "TPL011"
+
+
+def test_a_canary_is_told_its_own_precision() -> None:
+    spec = packed(chat(CANARY), old=7.5, new=2)
+    small = spec.packages["new"].model_copy(update={"precision": "int4"})
+    spec = spec.model_copy(update={"packages": {**spec.packages, "new": small}})
+    told = [env(pod(spec, name))["MODEL_PRECISION"] for name in ("chat", "chat-canary")]
+    assert told == ["fp16", "int4"]
 
 
 def test_a_package_comes_from_the_model_cache_by_digest() -> None:
-    known = packages(old=7.5)
-    spec = chat("package: old, replicas: 1")
-    found = pod(spec, known=known)
+    spec = packed(chat("package: old, replicas: 1"), old=7.5)
+    found = pod(spec)
     (fetch,) = found["initContainers"]
     told = {item["name"]: item["value"] for item in fetch["env"]}
     assert told["MODEL_ARTIFACT"] == f"model-cache.model-cache.svc.cluster.local/models/old@{DIGEST}"
     assert fetch["image"] == found["containers"][0]["image"]
-    claim = one(objects(inference.sections(spec, known)), "PersistentVolumeClaim", "chat-models-15gi")
+    claim = one(objects(inference.sections(spec)), "PersistentVolumeClaim", "chat-models-15gi")
     assert claim["spec"]["resources"]["requests"] == {"storage": "15Gi"}  # two versions
     assert {"name": "models", "persistentVolumeClaim": {"claimName": "chat-models-15gi"}} in found["volumes"]
-    rules = one(objects(inference.sections(spec, known)), "NetworkPolicy", "chat-allow")["spec"]["egress"]
+    rules = one(objects(inference.sections(spec)), "NetworkPolicy", "chat-allow")["spec"]["egress"]
     assert [rule["ports"] for rule in rules] == [[{"protocol": "TCP", "port": 5000}]]
 
 
+def test_the_claim_is_of_the_class_that_the_site_names() -> None:
+    more = "modelCache: {storageGib: 100, storageClass: fast}"
+    found = objects(inference.sections(packed(chat("package: old, replicas: 1", more), old=7.5)))
+    claim = one(found, "PersistentVolumeClaim", "chat-models-15gi-fast")
+    assert claim["spec"]["storageClassName"] == "fast"
+    plain = objects(inference.sections(packed(chat("package: old, replicas: 1"), old=7.5)))
+    assert "storageClassName" not in one(plain, "PersistentVolumeClaim", "chat-models-15gi")["spec"]
+
+
 def test_several_replicas_have_a_copy_each() -> None:
-    found = pod(chat("package: old, replicas: 2"), known=packages(old=7.5))
+    found = pod(packed(chat("package: old, replicas: 2"), old=7.5))
     assert {"name": "models", "emptyDir": {"sizeLimit": "15Gi"}} in found["volumes"]
 
 
 def test_where_kubernetes_mounts_packages_nothing_is_fetched() -> None:
-    found = pod(chat("package: old", "kubernetes: {version: 1.35.0}"), known=packages(old=7.5))
+    found = pod(packed(chat("package: old", "kubernetes: {version: 1.35.0}"), old=7.5))
     assert "initContainers" not in found
     image = {"reference": f"registry.graz.factory.example/models/old@{DIGEST}", "pullPolicy": "IfNotPresent"}
     assert {"name": "models", "image": image} in found["volumes"]
@@ -313,7 +332,7 @@ def test_where_kubernetes_mounts_packages_nothing_is_fetched() -> None:
 
 def test_a_package_that_nothing_brings_is_refused() -> None:
     with pytest.raises(FleetError, match="nothing brings the package 'old' to chat") as caught:
-        list(inference.sections(chat("package: old", name="turin"), packages(old=2.5)))
+        list(inference.sections(packed(chat("package: old", name="turin"), old=2.5)))
     assert (caught.value.code, caught.value.help) == ("TPL011", "modelCache: {storageGib: …}")
 
 

@@ -173,9 +173,10 @@ def test_a_certificate_is_for_the_names_of_its_service_as_long_as_the_inventory_
     assert chat["issuerRef"]["name"] == certificates.ISSUER
 
 
-def test_what_foundry_locals_extension_runs_has_its_own_certificate() -> None:
+def test_the_gateway_before_foundry_locals_extension_gets_a_certificate_too() -> None:
     spec = site(inference={"chat": {"runtime": "foundry-local-azure-local"}})
-    assert "chat-tls" not in {name.secret for name in certificates.names(spec)}
+    (found,) = (name for name in certificates.names(spec) if name.secret == "chat-tls")
+    assert found.names[0] == "chat.platform.svc.cluster.local"
 
 
 def test_who_signs() -> None:
@@ -396,7 +397,7 @@ def test_a_vaults_secrets_become_those_that_workloads_name() -> None:
 def test_services_secrets_are_asked_for_in_their_namespace() -> None:
     auth = {"kubernetes": {"name": "valkey", "key": "password"}}
     found = secrets.wanted(site(services={"redis": {"storageGib": 5, "auth": auth}}))
-    assert ("platform", "valkey", (("password", "valkey-password"),)) in found
+    assert ("platform", "valkey", (("password", "valkey-password"),), "Opaque") in found
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import yaml
 
 from fleet.model.agents import Tool
 from fleet.model.site import SiteSpec
-from fleet.render.tools import api_server_networks, proxy_config, sections, tools_of
+from fleet.render.section import api_server_networks
+from fleet.render.tools import proxy_config, sections, tools_of
 from tests.factory import ROOT
 from tests.unit.rules.cases import FLEET, Edits
 from tests.unit.test_unrendered import spec_of

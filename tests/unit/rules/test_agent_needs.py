@@ -58,6 +58,13 @@ CASES = {
                     help="a deployment with 'trustDomain: finance'")],
         near=[agent("trustDomain: finance", chat("trustDomain: finance"))],
     ),
+    "AGT021": Cases(
+        fires=[Case(agent("framework: langgraph, checkpoints: redis", REDIS), "sites/graz.yaml:1 'maf-agent-api' keeps LangGraph's checkpoints in redis",
+                    help="'checkpoints: postgres'"),
+               Case(agent("framework: langgraph, checkpoints: postgres, memoryStore: redis", (POSTGRES % "").replace("{postgres:", "{redis: {storageGib: 20, replicas: 3}, postgres:")),
+                    "sites/graz.yaml:1 'maf-agent-api' keeps LangGraph's memory in redis", help="'memoryStore: postgres'")],
+        near=[agent("framework: langgraph, checkpoints: postgres, memoryStore: postgres", POSTGRES % ""), agent("framework: maf, checkpoints: redis, memoryStore: redis", REDIS)],
+    ),
 }  # fmt: skip
 
 test_fires, test_near_misses = rule_tests(CASES)

@@ -36,7 +36,7 @@ CASES = {
                Case(target("nfs://10.30.2.16/backups"), "sites/graz.yaml:1 the copies of postgres go to 10.30.2.16"),
                Case(target("nfs://10.30.2.90/backups"), "sites/graz.yaml:1 the copies of postgres go to 10.30.2.90"),
                Case(target("nfs://10.244.1.9/backups"), "sites/graz.yaml:1 the copies of postgres go to 10.244.1.9"),
-               Case(target("smb://10.96.1.9/backups"), "sites/graz.yaml:1 the copies of postgres go to 10.96.1.9")],
+               Case(target("smb://10.96.1.9/backups"), "sites/graz.yaml:1 the copies of postgres go to 10.96.1.9", also=("CMP002",))],
         near=[target("nfs://[nas.factory.example/x"), target("s3://minio.platform.svc.factory.example/backups"), target("nfs://10.30.2.61/backups"), target("nfs://10.30.2.91/backups"),
               target("nfs://10.243.255.255/backups"), target("azblob://fleetbackups/graz"), target("s3:///backups")],
     ),

@@ -6,8 +6,9 @@ import yaml
 from fleet import catalog
 from fleet.render.components import USED
 from tests.factory import FACTORY
-from tests.unit.rules.cases import FLEET, GRAZ, Case, Cases, Edits, rule_tests
+from tests.unit.rules.cases import FLEET, GRAZ, NARVIK, Case, Cases, Edits, rule_tests
 
+KUBECONFIG = ("kubernetes:\n", "kubernetes:\n  kubeconfig: {env: NARVIK_KUBECONFIG}\n")
 VALKEY = "    valkey: {digest: sha256:863521bb3a939afda5c55f2accb21438f875bb2a608e13a9751d732f8c11e3ad}\n"
 COLLECTOR = (
     "    otel-collector: {digest: sha256:4f913a24bfebbd2818104c1a8cb27e1c844c43ebb0006a8173852a9a5011c0bd}\n"
@@ -28,12 +29,17 @@ CASES = {
         fires=[
             Case(services("redis: {storageGib: 20, replicas: 3}", VALKEY), "sites/graz.yaml:{redis:} this runs valkey, and 'components' does not say which",
                  help="add 'valkey: {digest: sha256:…}' under 'components:'"),
+            # A site without Arc has its Flux from the program, once it has a kubeconfig.
+            Case({FLEET: [("    flux2:\n", "    flux2-later:\n")], NARVIK: [KUBECONFIG]}, "sites/narvik.yaml:{kubeconfig} this runs flux2, and 'components' does not say which"),
             # once: all sites have it from one line
             Case({FLEET: [(COLLECTOR, "")]}, "fleet.yaml:{telemetry:} this runs otel-collector, and"),
         ],
         near=[
             services("redis: {storageGib: 20, replicas: 3}"),
             {FLEET: [(VALKEY, "")]},
+            {NARVIK: [KUBECONFIG]},
+            {FLEET: [("    flux2:\n", "    flux2-later:\n")]},
+            {FLEET: [("    flux2:\n", "    flux2-later:\n")], GRAZ: [("kubernetes:\n", "kubernetes:\n  kubeconfig: {env: GRAZ_KUBECONFIG}\n")]},
             {FLEET: [(VALKEY, "")], GRAZ: [("", f"services: {{redis: {{storageGib: 20, replicas: 3}}}}\ncomponents:\n{VALKEY}")]},
         ],
     ),

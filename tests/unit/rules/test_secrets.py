@@ -69,6 +69,11 @@ def admin_file(path: str) -> Edits:
     return {FLEET: [(ADMIN, f"localAdmin: {{file: {path}}}")]}
 
 
+def kubeconfig_file(path: str) -> Edits:
+    """The secret of a cluster's kubeconfig in this file."""
+    return {GRAZ: [("kubernetes:\n", f"kubernetes:\n  kubeconfig: {{file: {path}}}\n")]}
+
+
 def at_admin(path: str) -> tuple[str, ...]:
     """What SEC003 says of it, once for each site."""
     return (f"fleet.yaml:{{localAdmin}} the secret's file {path!r} is in the inventory's folder",)
@@ -102,8 +107,10 @@ CASES |= {
         ],
     ),
     "SEC003": Cases(
-        fires=[Case(admin_file(path), at_admin(path)) for path in ("admin.txt", "secrets/../admin.txt", "secrets/admin")],
-        near=[admin_file(path) for path in ("/run/secrets/admin", "../admin", "secrets/../../admin", "'C:\\\\secrets\\\\admin'")],
+        fires=[*(Case(admin_file(path), at_admin(path)) for path in ("admin.txt", "secrets/../admin.txt", "secrets/admin")),
+               Case(kubeconfig_file("graz.kubeconfig"), "sites/graz.yaml:{graz.kubeconfig} the secret's file 'graz.kubeconfig' is in")],
+        near=[*(admin_file(path) for path in ("/run/secrets/admin", "../admin", "secrets/../../admin", "'C:\\\\secrets\\\\admin'")),
+              kubeconfig_file("/run/secrets/graz")],
     ),
     "SEC004": Cases(
         fires=[Case({FLEET: [(LCM, "lcmUser: {env: FLEET_LOCAL_ADMIN}")]},

@@ -98,6 +98,11 @@ CASES = {
         near=[services("mcpRegistry: {scan: true}", POSTGRES),
               {**services("mcpRegistry: {scan: false}", POSTGRES), FLEET: [("environment: prod", "environment: dev")]}],
     ),
+    "SVC016": Cases(
+        fires=[Case(postgres("auth: {kubernetes: {name: db, key: PGPASSWORD}}"), "sites/graz.yaml:1 PostgreSQL's password is under 'PGPASSWORD'; its operator reads",
+                    help="'key: password'")],
+        near=[postgres("auth: {kubernetes: {name: db, key: password}}"), redis("auth: {kubernetes: {name: cache, key: PGPASSWORD}}")],
+    ),
 }  # fmt: skip
 
 test_fires, test_near_misses = rule_tests(CASES)
