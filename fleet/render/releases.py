@@ -39,11 +39,23 @@ def release(
         version=pin.version or catalog.components()[component].version,
         digest=pin.digest,
         url=chart_url(spec, component),
+        ca_secret=_ca_secret(spec),
         interval_minutes=spec.delivery.interval_minutes,
         timeout=timeout,
         depends_on=depends_on,
         values=values,
     )
+
+
+REGISTRY_CA = "registry-ca"
+"""The Secret in `flux-system` with the CA of the site's registry (stacks/in_cluster.py makes it)."""
+
+
+def _ca_secret(spec: SiteSpec) -> str | None:
+    """Whom Flux trusts for the charts, where a private CA signed the registry's certificate. Elsewhere than
+    on disconnected sites Azure's extension keeps the CA, under a name that it does not promise."""
+    private = spec.registry is not None and spec.registry.ca_file is not None
+    return REGISTRY_CA if private and spec.connectivity.mode == "disconnected" else None
 
 
 def chart_url(spec: SiteSpec, component: str) -> str:

@@ -57,7 +57,7 @@ def judged(value: Mapping[str, Any], folder: Path) -> str:
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(value))
     (folder / "data").mkdir(exist_ok=True)
-    command = [binary("otelcol"), "validate", f"--config={file}"]
+    command: list[str | Path] = [binary("otelcol"), "validate", f"--config={file}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     return done.stderr if done.returncode else ""
 

@@ -1,6 +1,6 @@
 """What the program declares in a site's cluster, through the local engine and our provider, on a real API server.
 
-KAI's and Flux's definitions are read from ../shared/contracts, which only a checkout of this project's makers has;
+Flux's definitions are read from ../shared/contracts, which only a checkout of this project's makers has;
 elsewhere these tests are skipped. Helm releases are not part of it: the stand-in runs no Helm.
 """
 
@@ -24,12 +24,10 @@ from tests.factory import ROOT, factory_inventory
 
 CRDS = ROOT.parent / "shared" / "contracts" / "crds"
 DEFINITIONS = ("source.toolkit.fluxcd.io_ocirepositories", "kustomize.toolkit.fluxcd.io_kustomizations")
-QUEUES = "scheduling.run.ai_queues"
 CONTENT = FluxContent("oci://registry.factory.example/fleet/site", "sha256:" + "5" * 64, "LS0tLS1CRUdJTg==")
 NEWER = FluxContent(CONTENT.url, "sha256:" + "6" * 64, CONTENT.ca_certificate)
 IMAGE = "registry.factory.example/distribution/distribution:3.0.0@sha256:" + "7" * 64
 SOURCE = "/apis/source.toolkit.fluxcd.io/v1/namespaces/flux-system/ocirepositories/fleet"
-QUEUE = "/apis/scheduling.run.ai/v2/queues/agents"
 PASSPHRASE = "correct horse"
 
 
@@ -41,9 +39,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cluster(folder: Path) -> Iterator[Cluster]:
     if not CRDS.is_dir():
-        pytest.skip("Flux's and KAI's definitions are not beside this checkout (../shared)")
+        pytest.skip("Flux's definitions are not beside this checkout (../shared)")
     with running_cluster(folder, nodes=True) as running:
-        for name in (*DEFINITIONS, QUEUES):
+        for name in DEFINITIONS:
             for definition in documents((CRDS / f"{name}.yaml").read_text()):
                 running.apply(definition)
                 wait_until(partial(established, running, definition), f"{name} is not served")
@@ -54,12 +52,6 @@ def established(cluster: Cluster, definition: Document) -> bool:
     status = cluster.get(cluster.path(definition.value)).get("status", {})
     # Null until the API server has looked at it.
     return any(c["type"] == "Established" and c["status"] == "True" for c in status.get("conditions") or ())
-
-
-def gpu_site(spec: SiteSpec, quota: float) -> SiteSpec:
-    queues = {"site": {"gpuQuota": 2}, "agents": {"gpuQuota": quota, "parent": "site"}}
-    data = spec.model_dump(mode="json", by_alias=True)
-    return SiteSpec.model_validate({**data, "gpu": {"model": "L4", "perNode": 2, "kai": {"queues": queues}}})
 
 
 def declare(spec: SiteSpec, content: FluxContent, image: str | None) -> None:
@@ -81,13 +73,12 @@ class Site:
 
     def run(
         self,
-        quota: float = 1,
         content: FluxContent = CONTENT,
         *,
         unprotect: bool = False,
         nothing: bool = False,
     ) -> StackRun:
-        program: Callable[[], None] = partial(declare, gpu_site(self.spec, quota), content, IMAGE)
+        program: Callable[[], None] = partial(declare, self.spec, content, IMAGE)
         return StackRun(
             StackRef("fleet", "narvik"),
             _nothing if nothing else program,
@@ -121,7 +112,7 @@ def test_the_life_of_a_sites_cluster(cluster: Cluster, site: Site, folder: Path)
     planned = good(site.engine.preview(site.run()))
     made = good(site.engine.up(site.run()))
     assert ops(made) == ops(planned)
-    assert set(ops(made).values()) == {"create"} and len(ops(made)) >= 18
+    assert set(ops(made).values()) == {"create"} and len(ops(made)) >= 15
     assert PASSPHRASE not in str(made)
     token = (folder / "tokens.csv").read_text().partition(",")[0]
     for file in (folder / "state").rglob("*"):
@@ -133,7 +124,6 @@ def test_the_life_of_a_sites_cluster(cluster: Cluster, site: Site, folder: Path)
     assert source["metadata"]["managedFields"][0]["manager"].startswith("pulumi-kubernetes-")
     agents = cluster.get("/api/v1/namespaces/agents")["metadata"]
     assert agents["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
-    assert cluster.get(QUEUE)["spec"]["parentQueue"] == "site"
     claim = cluster.get("/api/v1/namespaces/registry/persistentvolumeclaims/registry")
     assert claim["spec"]["resources"]["requests"] == {"storage": "300Gi"}
 
@@ -141,26 +131,25 @@ def test_the_life_of_a_sites_cluster(cluster: Cluster, site: Site, folder: Path)
     assert ops(good(site.engine.refresh(site.run()))) == {}
 
     # A change of the inventory, in place.
-    changed = good(site.engine.up(site.run(2, NEWER)))
-    assert ops(changed) == {"flux-source": "update", "queue-agents": "update"}
+    changed = good(site.engine.up(site.run(NEWER)))
+    assert ops(changed) == {"flux-source": "update"}
     assert cluster.get(SOURCE)["spec"]["ref"] == {"digest": NEWER.digest}
-    assert cluster.get(QUEUE)["spec"]["resources"]["gpu"]["quota"] == 2
 
     # What Flux or a person changes in a namespace later is theirs.
     cluster.merge("/api/v1/namespaces/agents", {"metadata": {"labels": {"fleet/ring": "elsewhere"}}})
     # A hand edit of what is ours is seen, and taking it back needs a word.
-    cluster.merge(QUEUE, {"spec": {"resources": {"gpu": {"quota": 7}}}})
-    seen = ops(good(site.engine.refresh(site.run(2, NEWER))))
-    assert seen == {"queue-agents": "refresh", "namespace-agents": "refresh"}
-    drift = good(site.engine.preview(site.run(2, NEWER)))
-    assert ops(drift) == {"queue-agents": "update"}
-    (change,) = [c for c in drift.changes if c.name == "queue-agents"]
-    assert [(p.path, p.before, p.after) for p in change.changes] == [("spec.resources.gpu.quota", 7, 2)]
-    refused = site.engine.up(site.run(2, NEWER))
+    cluster.merge(SOURCE, {"spec": {"interval": "7m"}})
+    seen = ops(good(site.engine.refresh(site.run(NEWER))))
+    assert seen == {"flux-source": "refresh", "namespace-agents": "refresh"}
+    drift = good(site.engine.preview(site.run(NEWER)))
+    assert ops(drift) == {"flux-source": "update"}
+    (change,) = [c for c in drift.changes if c.name == "flux-source"]
+    assert [(p.path, p.before, p.after) for p in change.changes] == [("spec.interval", "7m", "5m")]
+    refused = site.engine.up(site.run(NEWER))
     assert refused.error is not None and refused.error.code == "Conflict"
-    assert "spec.resources.gpu.quota" in refused.error.message and "patchForce" in refused.error.message
-    cluster.merge(QUEUE, {"spec": {"resources": {"gpu": {"quota": 2}}}})
-    good(site.engine.up(site.run(2, NEWER)))
+    assert "spec.interval" in refused.error.message and "patchForce" in refused.error.message
+    cluster.merge(SOURCE, {"spec": {"interval": "5m"}})
+    good(site.engine.up(site.run(NEWER)))
 
     # Without the kubeconfig nothing is declared: that must not take the site down.
     stopped = site.engine.up(site.run(nothing=True))
@@ -170,16 +159,15 @@ def test_the_life_of_a_sites_cluster(cluster: Cluster, site: Site, folder: Path)
     # Taken away: what is kept stays in the cluster.
     gone = good(site.engine.destroy(site.run(unprotect=True)))
     assert ops(gone)["flux-entry"] == "delete" and ops(gone)["namespace-agents"] == "retain"
-    assert cluster.get("/apis/scheduling.run.ai/v2/queues")["items"] == []
     assert cluster.get("/api/v1/namespaces/agents")["status"]["phase"] == "Active"
 
     # And taken up again: what this stack's own managers made is not somebody else's, unless they changed it.
-    refused = site.engine.up(site.run(2, NEWER))
+    refused = site.engine.up(site.run(NEWER))
     assert [(f.code, f.urn.rpartition("::")[2]) for f in refused.failures] == [
         ("Conflict", "namespace-agents")
     ]
     cluster.merge("/api/v1/namespaces/agents", {"metadata": {"labels": {"fleet/ring": site.spec.ring}}})
-    again = good(site.engine.up(site.run(2, NEWER)))
+    again = good(site.engine.up(site.run(NEWER)))
     assert ops(again) == {"namespace-agents": "create"}
     good(site.engine.destroy(site.run(unprotect=True)))
 

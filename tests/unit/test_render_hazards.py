@@ -12,6 +12,7 @@ from fleet.diagnostics.diagnostic import FleetError
 from fleet.model.site import SiteSpec
 from fleet.render.policies import refusals, registries
 from fleet.render.tree import RenderedTree, render_site
+from fleet_stacks.in_cluster_objects import CA_SECRET
 from tests.unit.rendered_sites import DIGEST, Object, site
 
 PRUNE = "kustomize.toolkit.fluxcd.io/prune"
@@ -172,3 +173,12 @@ def test_foundry_locals_own_pods_are_not_refused_for_where_they_come_from() -> N
         site("graz", "{inference: {chat: {runtime: foundry-local-azure-local}}}")
     )
     assert "mcr.microsoft.com" not in registries(site("graz"))
+
+
+def test_charts_come_from_a_registry_of_a_private_ca_as_the_tree_does() -> None:
+    def source(name: str) -> Any:
+        return one(site(name, "{registry: {caFile: ca.pem}}"), "OCIRepository", "traefik")["spec"]
+
+    without_line = source("narvik")
+    assert without_line["certSecretRef"] == {"name": CA_SECRET}
+    assert "certSecretRef" not in source("graz")
