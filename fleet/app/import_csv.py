@@ -26,7 +26,7 @@ from fleet.diagnostics.diagnostic import Diagnostic, FleetError
 from fleet.inventory.edit import EditError, new_text, with_values
 from fleet.inventory.inventory import Inventory
 from fleet.inventory.schema import Schema, child, resolved, schema
-from fleet.inventory.shape import did_you_mean
+from fleet.inventory.shape import did_you_mean, nearest
 from fleet.inventory.source import Path, SourceFile, YamlError
 
 NAME, RING, PROFILE = ("name",), ("ring",), ("profile",)
@@ -44,6 +44,11 @@ SHORT: Mapping[str, Path] = {
 }
 """Headers that are not dotted paths, and the field of a site that each fills."""
 _LIST = re.compile(r"[\s|;,]+")
+_DIGITS = re.compile(r"[0-9]+")
+_MOST_GUESSES = 100
+"""New names of a spreadsheet that are compared with every site's; of more of them none is a slip."""
+_ALMOST = 0.75
+"""How like another a name is that was mistyped (difflib's ratio): a letter of three or four, two of eight."""
 
 
 @dataclass
@@ -82,7 +87,7 @@ def import_csv(
     Its findings are CSV001 for the file, CSV002 for its headers, CSV003 for a row; `name` is the file they
     name. `existing` has the file of every site that is there, whether it resolves or not. A row of such a
     site is an error, unless `update` is set: then a cell that is not empty changes its field, and nothing
-    else changes.
+    else changes. A name that is nearly that of a site which has no row is then a mistake, and not a new site.
     """
     table = read_table(name, content)
     result = Import(found=table.found)
@@ -190,6 +195,10 @@ class _Rows:
         self.schema = schema("site")
         self.networks = list(claims(fleet))
         self.row_of: dict[str, Row] = {}
+        number = next((column.number for column in columns if column.path == NAME), 0)
+        named = {cell for row in table.rows for cell in row.cells[number : number + 1]}
+        self.unnamed = sorted(existing.keys() - named)
+        self.guesses = _MOST_GUESSES
 
     def take(self) -> None:
         """Every row into the result: a file's text, or findings."""
@@ -255,6 +264,9 @@ class _Rows:
         elif name in self.existing and not self.update:
             help_text = "remove the row, or add --update to change the site"
             self.wrong(row, _WrongError(f"the site {name!r} is there already", help_text, NAME))
+        elif name is not None and self.update and (meant := self.mistyped(str(name))) is not None:
+            help_text = f"did you mean {meant!r}? A site that is new is imported without --update"
+            self.wrong(row, _WrongError(f"there is no site {name!r}", help_text, NAME))
         elif name is not None and name not in self.existing and not any(cells.get(RING, ())):
             self.wrong(row, _WrongError("there is no ring", "name the new site's ring", RING))
         if name is not None:
@@ -265,6 +277,17 @@ class _Rows:
             if path in values and values[path] not in known:
                 near = did_you_mean(values[path], known)
                 self.wrong(row, _WrongError(f"there is no {path[0]} {values[path]!r}", near, path))
+
+    def mistyped(self, name: str) -> str | None:
+        """The site that a row probably means: one with nearly this name, that no other row changes.
+
+        Names that differ in their digits only are a series: s100 and s101 are two sites.
+        """
+        if name in self.existing or not self.guesses:
+            return None
+        self.guesses -= 1
+        letters = _DIGITS.sub("", name)
+        return nearest(name, [other for other in self.unnamed if _DIGITS.sub("", other) != letters], _ALMOST)
 
     def site(self, values: dict[Path, Any]) -> None:
         """A row that is right into a site's file."""

@@ -19,6 +19,8 @@ from fleet.inventory.source import Path, SourceFile
 
 REPLACE = "# REPLACE: "
 """Stands behind every placeholder of the files, before what to put there."""
+TO_REPLACE = frozenset({"FLT007", "FLT008"})
+"""The rules that find placeholders."""
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
@@ -165,6 +167,25 @@ def placeholders(files: Mapping[str, str]) -> list[Placeholder]:
                     words = f"{field}: {remark}" if field else f"check that {remark}"
                     found.append(Placeholder(name, number, words))
     return found
+
+
+def next_steps(files: Mapping[str, str], folder: str) -> list[str]:
+    """What its user does with a new fleet in `folder`, a line each."""
+    steps = []
+    for mark, words in (
+        (REPLACE, "put your own values in, and take the remarks out"),
+        (CHECK, "see whether it holds what was assumed, and take the remarks out"),
+    ):
+        count = {name: text.count(mark) for name, text in sorted(files.items()) if mark in text}
+        if count:
+            places = " and ".join(f"{folder}/{name}" for name in count)
+            steps.append(f"{words}: {sum(count.values())} lines with {mark.strip(': ')} in {places}")
+    option = "" if folder == "." else f" -i {folder}"
+    return [
+        *steps,
+        f"fleet validate{option} says with its line what is left to do",
+        f"fleet plan{option} shows what would be made in Azure, and touches nothing",
+    ]
 
 
 def answers_from(given: Mapping[str, str | None]) -> dict[str, str]:

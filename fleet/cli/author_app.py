@@ -29,7 +29,7 @@ def init(
 ) -> None:
     """Write a first fleet: one pilot site that validates, with placeholders marked.
 
-    In a terminal it asks for what no option gives. What it makes up it marks in the files and lists.
+    In a terminal it asks for what no option gives. What it makes up it marks in the files.
     """
     from fleet.cli.author_commands import run_init
 

@@ -148,13 +148,12 @@ def run_init(folder: Path, given: Mapping[str, str | None], *, yes: bool) -> int
     texts = init.first_fleet(answers)
     write({folder / name: text for name, text in texts.items()})
     found = _files(folder).checked({})
-    _show(found)
+    # What is marked is told by number here, and each with its line by `fleet validate`.
+    _show([diagnostic for diagnostic in found if diagnostic.code not in init.TO_REPLACE])
     say(f"a fleet of one site is in {folder}", "ok")
-    marks = init.placeholders(texts)
-    if marks:
-        say("Before it can be rolled out, put your own values in, and take the remarks out:", "warning")
-        for mark in marks:
-            say(f"  {folder / mark.file}:{mark.line}  {mark.text}")
+    say("next:", "bold")
+    for number, step in enumerate(init.next_steps(texts, folder.as_posix()), 1):
+        say(f"  {number}. {step}")
     return exits.VALIDATION if has_errors(found) else exits.OK
 
 

@@ -24,12 +24,13 @@ from fleet.app.validate import validate
 from fleet.cli import exits
 from fleet.cli.console import err, out, print_json, say, styled
 from fleet.diagnostics.diagnostic import Diagnostic, FleetError, has_errors
+from fleet.diagnostics.explain import near_code
 from fleet.diagnostics.machine import diagnostics_json
 from fleet.diagnostics.suppress import Report
 from fleet.diagnostics.text import diagnostic_pieces, summary
 from fleet.inventory.inventory import Inventory, Site
 from fleet.inventory.rule import Rule, installed_rules
-from fleet.inventory.shape import did_you_mean
+from fleet.inventory.shape import did_you_mean, nearest
 from fleet.inventory.source import SourceFile
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def run_validate(
         if not wrong:
             raise
         # Every one at its line, also where no person reads: a policy is code that is checked too.
-        _shown(Report(wrong), 0, 0, installed_rules(), output, {})
+        _shown(Report(wrong), None, 0, installed_rules(), output, {})
         return error.exit_code
     with _collector_paused():
         return _validate(place, rules, output, workspace, changed_since, policies)
@@ -97,20 +98,24 @@ def _validate(
 ) -> int:
     fleet_file = place.fleet_file()
     if isinstance(fleet_file, Diagnostic):
-        return _shown(Report((fleet_file,)), 0, 0, rules, output, {})
+        return _shown(Report((fleet_file,)), None, 0, rules, output, {})
     cache = _cache(place, fleet_file, rules, workspace) if workspace is not None else None
     files, unlisted = place.site_files()
+    if not files and not unlisted:
+        say(_no_sites(place.root), "warning")
     if len(files) < LEAST_CACHED:
         cache = None
     by_key = {file.key: file for file in files}
     # Asked before anything is checked: a revision that is not there is told at once.
+    _refuse_range(changed_since)
     difference = GitFolder(place.root).since(changed_since, by_key) if changed_since is not None else None
     policies_differ = difference is not None and _policies_differ(place.root, policies, difference)
     checked = check_files(fleet_file, files, rules, cache, unlisted)
     if cache is not None:
         cache.save()
+    looked = len(checked.files) if checked.fleet is not None else None
     if difference is None:
-        return _shown(checked.report, len(checked.files), len(checked.sites), rules, output, {})
+        return _shown(checked.report, looked, len(checked.sites), rules, output, {})
 
     name = place.fleet_path.name
     before: SourceFile | None = fleet_file
@@ -123,9 +128,39 @@ def _validate(
     changed = difference.files | {file.key for file in files if file.link}
     part = narrowed(checked, by_key, changed, before, policies_differ=policies_differ)
     since = {"changedSince": {"revision": changed_since, "checked": part.sites, "of": part.of}}
+    if looked is None:
+        return _shown(part.report, None, 0, rules, output, since)
     say(f"checked {part.sites} of {part.of} sites: what changed since {changed_since}, and what that changes")
     usable = sum(key in part.files for key in checked.sites.values())
     return _shown(part.report, part.sites, usable, rules, output, since)
+
+
+def _refuse_range(revision: str | None) -> None:
+    """Raises `FleetError` (GIT003) for `A..B`: files are compared as they are, which is no revision."""
+    if revision is None or ".." not in revision:
+        return
+    begin, _, end = revision.partition("..")
+    three = end.startswith(".")
+    begin, end = begin or "HEAD", end.removeprefix(".") or "HEAD"
+    since = f"$(git merge-base {begin} {end})" if three else begin
+    raise FleetError(
+        "GIT003",
+        f"{revision!r} is a range: a revision is compared with the files as they are",
+        f"check out {end}, and --changed-since {since}",
+        exits.USAGE,
+    )
+
+
+def _no_sites(root: Path) -> str:
+    """What is said where there is no site file at all, which is seldom meant."""
+    folder = root / "sites"
+    if folder.is_dir():
+        return f"there is no site: {folder} holds no file NAME.yaml; `fleet site add` writes one"
+    others = [path.name for path in root.iterdir() if path.is_dir() and any(path.glob("*.y*ml"))]
+    near = (
+        f"; is it {(root / nearest_name).as_posix()}?" if (nearest_name := nearest("sites", others)) else ""
+    )
+    return f"there is no site: the folder {folder} is not there{near}"
 
 
 def _policies_differ(root: Path, named: Path | None, difference: Difference) -> bool:
@@ -166,14 +201,22 @@ def _cache(
 
 
 def _shown(
-    report: Report, sites: int, usable: int, rules: Sequence[Rule], output: str, more: Mapping[str, Any]
+    report: Report,
+    sites: int | None,
+    usable: int,
+    rules: Sequence[Rule],
+    output: str,
+    more: Mapping[str, Any],
 ) -> int:
-    """Print the report, in `output`; `more` goes into the JSON. The exit code."""
+    """Print the report, in `output`; `more` goes into the JSON; `sites` is None where none was looked at.
+
+    The exit code.
+    """
     if output == "text":
         for diagnostic in report.found:
             out().print(styled(diagnostic_pieces(diagnostic)))
     elif output == "json":
-        document = {**diagnostics_json(report.found, sites, report.suppressed), **more}
+        document = {**diagnostics_json(report.found, sites or 0, report.suppressed), **more}
         print_json(document)
     else:
         # Bytes: these formats are UTF-8 whatever the terminal is, and nothing may wrap or colour them.
@@ -235,16 +278,14 @@ def run_explain(code: str | None, folder: Path) -> int:
             out().print(Text.assemble((explanation.code, "bold"), "  ", explanation.summary))
         return exits.OK
     if code.upper() not in known:
-        raise FleetError(
-            "ENV005", f"there is no code {code!r}", did_you_mean(code.upper(), known) or "", exits.USAGE
-        )
+        raise FleetError("ENV005", f"there is no code {code!r}", near_code(code, known), exits.USAGE)
     explanation = known[code.upper()]
     title, _, body = (explanation.page or f"# {explanation.code}: {explanation.summary}\n").partition("\n")
     text = Text()
     text.append(title.removeprefix("# ") + "\n", style="bold")
     if (rule := rules.get(explanation.code)) is not None:
         text.append(f"{rule.severity}; source: {rule.source}\n", style="dim")
-    text.append(body)
+    text.append(body or explanation.advice or "")
     text.rstrip()
     out().print(text)
     return exits.OK

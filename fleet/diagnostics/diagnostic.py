@@ -61,12 +61,17 @@ def _shown(text: str) -> str:
 
 
 def merged(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """The diagnostics in order, with findings that differ only in their sites made one."""
+    """The diagnostics in order, with findings that differ only in their sites made one.
+
+    A literal secret is one finding too: the first of those at its place, where the model refuses a value that
+    a rule knows as a secret.
+    """
     by_identity: dict[tuple[Span, str, str], Diagnostic] = {}
     sites: dict[tuple[Span, str, str], set[str]] = {}
     for item in diagnostics:
-        by_identity.setdefault(item.sort_key, item)
-        sites.setdefault(item.sort_key, set()).update(item.sites)
+        key = (item.span, item.code, "" if item.code == "SEC001" else item.message)
+        by_identity.setdefault(key, item)
+        sites.setdefault(key, set()).update(item.sites)
     return tuple(
         Diagnostic(d.code, d.severity, d.message, d.span, d.help, d.source_line, tuple(sorted(sites[key])))
         for key, d in sorted(by_identity.items())

@@ -54,8 +54,11 @@ def diagnostic_pieces(diagnostic: Diagnostic) -> Iterator[Piece]:
         yield "dim", f"{gutter} = at {len(diagnostic.sites)} sites: {shown_sites}\n"
 
 
-def summary(diagnostics: Sequence[Diagnostic], sites: int, usable: int, suppressed: int = 0) -> str:
-    """`3 sites: 2 errors, 1 warning; 4 suppressed`, and how many could be checked where not all could."""
+def summary(diagnostics: Sequence[Diagnostic], sites: int | None, usable: int, suppressed: int = 0) -> str:
+    """`3 sites: 2 errors, 1 warning; 4 suppressed`, and how many could be checked where not all could.
+
+    `sites` is None where what they share can't be used, so that none was looked at.
+    """
     errors = sum(d.severity == "error" for d in diagnostics)
     warnings = len(diagnostics) - errors
     words = [
@@ -63,6 +66,8 @@ def summary(diagnostics: Sequence[Diagnostic], sites: int, usable: int, suppress
     ]
     checked = "" if usable == sites else f", {usable} of them complete enough to be checked"
     aside = f"; {suppressed} suppressed" if suppressed else ""
+    if sites is None:
+        return f"no site was looked at: {', '.join(words) or 'no problems found'}{aside}"
     return (
         f"{sites} site{'' if sites == 1 else 's'}{checked}: {', '.join(words) or 'no problems found'}{aside}"
     )

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from fleet.diagnostics.diagnostic import Diagnostic
 from fleet.diagnostics.secret_shapes import secret_shape
+from fleet.inventory.forms import expected_form
 from fleet.inventory.secret_shapes import REFERENCE_HELP
 from fleet.inventory.source import MAX_SHOWN, Path, SourceFile, capped
 from fleet.inventory.yaml_reader import plain_value, quoted
@@ -22,14 +23,21 @@ Place = Callable[[Path, bool], tuple[SourceFile, Path]]
 """Given a path in the validated value (and whether its key is meant): the file, and the path in it."""
 
 
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known word that `word` is most like, at least as much as `cutoff` (1: equal); None without one."""
+    if len(word) > 100:  # no slip of the keys; and comparing takes time
+        return None
+    known = sorted(set(known))
+    near = difflib.get_close_matches(word, known, 1, cutoff)
+    return next(iter(near), None) or next((k for k in known if k.lower() == word.lower()), None)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """A help text naming the known word nearest to `word`, or listing a few when none is near."""
     known = sorted(set(known))
-    if len(word) > 100:  # no slip of the keys; and comparing takes time
-        word = ""
-    near = difflib.get_close_matches(word, known, 1, 0.6) or [k for k in known if k.lower() == word.lower()]
-    if near:
-        return f"did you mean {near[0]!r}?"
+    near = nearest(word, known)
+    if near is not None:
+        return f"did you mean {near!r}?"
     if not known:
         return None
     shown = ", ".join(known[:12])
@@ -134,7 +142,8 @@ def shape_diagnostics(
 ) -> list[Diagnostic]:
     """One diagnostic for each complaint of the model, in the model's order.
 
-    With `ignore_missing`, what another layer may complete is no complaint. `names` holds, for a key that
+    With `ignore_missing`, what another layer may complete is no complaint. A key that is missing because it
+    is mistyped is told once, as the unknown key that it is. `names` holds, for a key that
     refers to something by its name, the names that exist: help for a name that can't be one. Codes: INV010
     unknown key, INV011 wrong value, INV012 missing key, INV017 more of these than are shown, SEC001 a literal
     secret where a reference belongs (its line is not shown).
@@ -144,6 +153,7 @@ def shape_diagnostics(
     items = error.errors(include_url=False)
     paths = [tuple(step for step in item["loc"] if step != "[key]") for item in items]
     above = {path[:end] for path in paths for end in range(len(path))}
+    mistyped = _mistyped(model, [(item["type"], path) for item, path in zip(items, paths, strict=True)])
     for item, path in zip(items, paths, strict=True):
         complaint = _Complaint(
             model,
@@ -155,6 +165,8 @@ def shape_diagnostics(
             item["msg"],
         )
         if complaint.kind in ("missing", "too_short") and ignore_missing:
+            continue
+        if complaint.kind == "missing" and path in mistyped:
             continue
         if complaint.kind == "too_short" and path in above:
             continue  # the model counts only right items; the wrong one, which is told, may be all that lacks
@@ -170,6 +182,21 @@ def shape_diagnostics(
     return capped(found, total)
 
 
+def _mistyped(model: type[BaseModel], complaints: list[tuple[str, Path]]) -> set[Path]:
+    """Of the keys that are missing, those that an unknown key beside them is taken for."""
+    parents = {path[:-1] for kind, path in complaints if kind == "missing"}
+    unknown = [path for kind, path in complaints if kind == "extra_forbidden" and path[:-1] in parents]
+    meant = [(path, nearest(str(path[-1]), _keys(model, path[:-1]))) for path in unknown[:MAX_SHOWN]]
+    return {(*path[:-1], key) for path, key in meant if key is not None}
+
+
+def _keys(model: type[BaseModel], parent: Path) -> list[str]:
+    """The keys that the model knows at `parent`."""
+    return [
+        info.alias or name for kind in _models_at(model, parent) for name, info in kind.model_fields.items()
+    ]
+
+
 def _missing(complaint: _Complaint, place: Place) -> Diagnostic:
     parent, key = complaint.path[:-1], complaint.path[-1]
     file, where = place(parent, True)
@@ -181,11 +208,7 @@ def _missing(complaint: _Complaint, place: Place) -> Diagnostic:
 def _unknown_key(complaint: _Complaint, place: Place) -> Diagnostic:
     parent, key = complaint.path[:-1], str(complaint.path[-1])
     file, where = place(complaint.path, True)
-    known = [
-        info.alias or name
-        for kind in _models_at(complaint.model, parent)
-        for name, info in kind.model_fields.items()
-    ]
+    known = _keys(complaint.model, parent)
     inside = f" in {dotted(parent)}" if parent else ""
     span = file.locate(where, key=True)
     return file.diagnostic("INV010", f"unknown key {quoted(key)}{inside}", span, did_you_mean(key, known))
@@ -222,7 +245,7 @@ def _words(complaint: _Complaint, written: str | None) -> tuple[str, str | None]
             return f"{dotted} is {kind_given}; expected {expected}", _nearest(given, expected)
         case "string_pattern_mismatch":
             what = "the key" if complaint.about_key else dotted
-            return f"{what} is {kind_given}, which does not match {context['pattern']}", None
+            return f"{what} is {kind_given}; expected {expected_form(context['pattern'])}", None
         case "too_short":
             return (
                 f"{dotted} has {context['actual_length']}; at least {context['min_length']} must be there",

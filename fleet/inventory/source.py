@@ -150,13 +150,16 @@ class SourceFile:
         return read_yaml(self.text, self.path, with_places=True).place or Place(self.start)
 
     def locate(self, path: Path, *, key: bool = False) -> Span:
-        """The place of the value at `path` (or of its key); of the nearest parent where it is not given."""
+        """The place of the value at `path` (or of its key); of the nearest parent where it is not given.
+
+        An item of a list has no key: a value that it does not give is shown at where the item begins.
+        """
         place = self._places
         for step in path:
             child = place.children.get(step)
             if child is None:
                 # A missing value is shown at the key of the mapping that should hold it.
-                return place.key or self.start
+                return place.key or (self.start if place is self._places else self._within(place.value))
             place = child
         span = place.key if key and place.key else place.value
         if span.end_line > span.line and place.key:  # a whole block: its key says it better

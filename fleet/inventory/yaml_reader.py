@@ -200,6 +200,8 @@ class _Builder:
 
     def not_yaml(self, error: yaml.MarkedYAMLError) -> YamlTextError:
         mark, problem = error.problem_mark or error.context_mark, str(error.problem or error.context)
+        if problem == "could not find expected ':'":  # noticed lines below the key that has none
+            mark = error.context_mark or mark
         lines = LINE_BREAK.split(self.text)
         while len(lines) > 1 and not lines[-1]:
             lines.pop()

@@ -1,5 +1,6 @@
 """The base of every inventory model, and the scalar types they share."""
 
+import re
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Any, TypeVar
@@ -94,20 +95,24 @@ def _address_text(value: object) -> object:
         raise ValueError(f"{value!r} is not an IPv4 address, such as 10.0.0.4") from None
 
 
+_PREFIX_LENGTH = re.compile(r"3[0-2]|[12]?[0-9]")
+
+
 def _network_text(value: object) -> object:
     if isinstance(value, IPv4Network):
         return value
     if not isinstance(value, str) or "/" not in value:
         raise ValueError("a network is text with a prefix length, such as 10.0.0.0/24")
     try:
-        return IPv4Network(value)
-    except ValueError:
-        pass
-    try:
         meant = IPv4Network(value, strict=False)
     except ValueError:
         raise ValueError(f"{value!r} is not an IPv4 network, such as 10.0.0.0/24") from None
-    raise ValueError(f"{value!r} names a host inside a network; the network is {meant}")
+    if not _PREFIX_LENGTH.fullmatch(value.partition("/")[2]):
+        # Python reads a netmask too (and a wildcard mask, to a network that is seldom meant).
+        raise ValueError(f"{value!r} has no prefix length; as one it is {meant}")
+    if meant.network_address != IPv4Address(value.partition("/")[0]):
+        raise ValueError(f"{value!r} names a host inside a network; the network is {meant}")
+    return meant
 
 
 IPv4 = Annotated[IPv4Address, BeforeValidator(_address_text), PlainSerializer(str)]

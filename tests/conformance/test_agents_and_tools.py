@@ -42,7 +42,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             running.create({**account, "metadata": {"name": "default", "namespace": name}})
         for name, value in (("fleet-agents", 0), ("fleet-tools", 0), ("fleet-sandboxes", -5)):
             rank = f"value: {value}\npreemptionPolicy: {'Never' if value < 0 else 'PreemptLowerPriority'}\n"
-            text = f"apiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nmetadata: {{name: {name}}}\n{rank}"
+            text = (
+                f"apiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nmetadata: {{name: {name}}}\n{rank}"
+            )
             running.apply(next(documents(text)))
         runtime = "apiVersion: node.k8s.io/v1\nkind: RuntimeClass\nmetadata: {name: gvisor}\nhandler: runsc\n"
         running.apply(next(documents(runtime)))

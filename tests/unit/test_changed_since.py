@@ -340,7 +340,7 @@ def test_every_format_has_only_what_changed(
 # --- what can't be done
 
 
-@pytest.mark.parametrize("revision", ["nowhere", "main:fleet/fleet.yaml", "HEAD~9", "main..x", "v 1", "{}"])
+@pytest.mark.parametrize("revision", ["nowhere", "main:fleet/fleet.yaml", "HEAD~9", "v 1", "{}"])
 def test_an_unknown_revision(revision: str, since: Since) -> None:
     code, _, words = since(revision)
     assert code == exits.USAGE
@@ -393,3 +393,27 @@ def test_no_git_program(since: Since, monkeypatch: pytest.MonkeyPatch, tmp_path:
     code, _, words = since()
     assert code == exits.MISSING
     assert "error[GIT001]" in words
+
+
+@pytest.mark.parametrize(
+    ("typed", "help_text"),
+    [
+        ("main..HEAD", "check out HEAD, and --changed-since main"),
+        ("main..", "check out HEAD, and --changed-since main"),
+        ("main...topic", "check out topic, and --changed-since $(git merge-base main topic)"),
+    ],
+)
+def test_a_range_is_refused_with_what_to_type(typed: str, help_text: str, since: Since) -> None:
+    code, _, words = since(typed)
+    assert code == exits.USAGE
+    assert f"error[GIT003]: {typed!r} is a range" in words
+    assert help_text in words
+
+
+def test_a_fleet_file_that_cannot_be_used_is_no_fleet_without_sites(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replaced(folder / "fleet.yaml", "kind: Fleet", "kind: Fleeet")
+    for more in ([], ["--changed-since", "main"]):
+        assert main(["validate", "-i", str(folder), "--no-cache", *more]) == exits.VALIDATION
+        assert capsys.readouterr().err == "no site was looked at: 1 error\n"

@@ -112,6 +112,16 @@ def test_a_profile_is_proposed_only_where_one_fits() -> None:
     assert wrong.checks[0] == "no profile fits: none of them says what Azure says"
 
 
+def test_a_profile_for_one_machine_is_not_proposed_for_several() -> None:
+    fleet = fleet_of()
+    single = {"one": {"topology": "pilot-node", "connectivity": {"mode": "connected"}}}
+    fleet = replace(fleet, raw={**fleet.raw, "profiles": single})
+    draft = imported(bodies(spec_of("graz")), fleet=fleet).created[0]
+    assert draft.profile is None
+    assert 'topology is "datacenter-cluster"' in draft.checks
+    assert imported(bodies(spec_of("turin")), fleet=fleet).created[0].profile == "one"
+
+
 def test_what_is_inherited_and_not_in_azure_is_taken_away() -> None:
     world = bodies(spec_of("graz"))
     del world["inference"]

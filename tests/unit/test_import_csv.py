@@ -63,7 +63,9 @@ def test_a_row_with_networks_becomes_a_planned_site() -> None:
 
 def test_a_row_without_networks_becomes_what_it_says() -> None:
     result = run("Site;Ring;Topology;Azure.Region;kubernetes.adminGroups\nlinz;broad;distributed;010;a b|c\n")
-    assert result.found[0].message.startswith("row 2, column 'kubernetes.adminGroups': the text 'a', which")
+    assert result.found[0].message.startswith(
+        "row 2, column 'kubernetes.adminGroups': the text 'a'; expected a GUID"
+    )
     result = run("Site;Ring;Topology;Azure.Region;DNS\nlinz;broad;distributed;010;10.0.0.4 | 10.0.0.5\n")
     assert result.found == []
     assert result.created["linz"] == (
@@ -131,7 +133,7 @@ def test_a_bad_file_or_header_is_said_at_its_place(content: bytes, expected: str
 
 
 BAD_ROWS = [
-    ("name,ring\nLinz,broad", "CSV003 2:1 row 2, column 'name': the text 'Linz', which does not match ^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"),
+    ("name,ring\nLinz,broad", "CSV003 2:1 row 2, column 'name': the text 'Linz'; expected a name of 1 to 63 small letters, digits and dashes, with no dash at either end, such as graz-1"),
     ("name,ring\n,broad", "CSV003 2:1 row 2, column 'name': there is no name | name the site"),
     ("name,ring\nlinz,", "CSV003 2:6 row 2, column 'ring': there is no ring | name the new site's ring"),
     ("name,ring\nlinz,brod", "CSV003 2:6 row 2, column 'ring': there is no ring 'brod' | did you mean 'broad'?"),
@@ -139,7 +141,7 @@ BAD_ROWS = [
     ("name,ring\ngraz,broad", "CSV003 2:1 row 2, column 'name': the site 'graz' is there already | remove the row, or add --update to change the site"),
     ("name,ring\nlinz,broad\nlinz,broad", "CSV003 3:1 row 3, column 'name': 'linz' is in row 2 already | remove one of them"),
     ('name,remarks ,ring\n"linz",x,broad', "CSV002 1:6 no field of a site is named 'remarks' | docs/import-csv.md lists the headers"),
-    ('name,ring,azure.tenant\n"linz","broad",mine', "CSV003 2:16 row 2, column 'azure.tenant': the text 'mine', which does not match ^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
+    ('name,ring,azure.tenant\n"linz","broad",mine', "CSV003 2:16 row 2, column 'azure.tenant': the text 'mine'; expected a GUID in small letters, such as 5e0c2f1a-0000-4000-8000-000000000001"),
     ("name,ring,topology\nlinz,broad,pilotnode", "CSV003 2:12 row 2, column 'topology': the text 'pilotnode'; expected 'pilot-node', 'datacenter-cluster' or 'distributed' | did you mean 'pilot-node'?"),
     ("name,ring,connectivity.linkMbps\nlinz,broad,1 000", "CSV003 2:12 row 2, column 'connectivity.linkMbps': the text '1 000' where a whole number is expected"),
     ("name,ring,connectivity.linkMbps\nlinz,broad,0", "CSV003 2:12 row 2, column 'connectivity.linkMbps': input should be greater than 0"),
@@ -189,6 +191,28 @@ def test_update_changes_the_given_fields_and_nothing_else() -> None:
 def test_update_also_adds_new_sites() -> None:
     result = run("name,ring\ngraz,canary\nlinz,broad\n", update=True)
     assert (list(result.created), list(result.updated)) == (["linz"], ["graz"])
+
+
+def test_update_takes_a_name_that_is_nearly_a_sites_for_a_slip() -> None:
+    result = run("name,ring\ngratz,broad\n", update=True)
+    assert result.created == {}
+    assert [(d.code, d.message, d.help) for d in result.found] == [
+        (
+            "CSV003",
+            "row 2, column 'name': there is no site 'gratz'",
+            "did you mean 'graz'? A site that is new is imported without --update",
+        )
+    ]
+    assert list(run("name,ring\ngratz,broad\n").created) == ["gratz"], "without --update it is a new site"
+    both = run("name,ring\ngratz,broad\ngraz,broad\n", update=True)
+    assert list(both.created) == ["gratz"], "graz has a row of its own, so gratz is another"
+
+
+def test_update_takes_the_next_of_a_series_for_a_new_site() -> None:
+    existing = {f"s{n:03}": SourceFile(f"sites/s{n:03}.yaml", b"") for n in range(1, 100)}
+    result = import_csv("s.csv", b"name,ring\ns100,canary\n", factory_inventory(), existing, update=True)
+    assert result.found == []
+    assert list(result.created) == ["s100"]
 
 
 def test_update_refuses_what_it_could_not_change_alone() -> None:

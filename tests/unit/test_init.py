@@ -79,13 +79,16 @@ def test_the_command_writes_names_what_to_replace_and_validates(
     folder = tmp_path / "new"
     assert main(["init", str(folder), "--yes"]) == exits.OK
     captured = capsys.readouterr()
-    line = next(
-        n for n, text in enumerate((folder / "fleet.yaml").read_text().splitlines(), 1) if "tenant:" in text
-    )
-    assert f"{folder}/fleet.yaml:{line}  tenant: az account show --query tenantId" in captured.err
-    assert "put your own values in" in captured.err
     assert captured.out == ""
+    marked = sum(text.count("# REPLACE: ") for text in files_of(folder).values())
+    lines = captured.err.splitlines()
+    assert lines[0] == f"a fleet of one site is in {folder}"
+    assert len(lines) == 6, "a short list, no wall of text"
+    assert f"1. put your own values in, and take the remarks out: {marked} lines with # REPLACE" in lines[2]
+    assert f"lines with # CHECK in {folder}/sites/pilot-1.yaml" in lines[3]
+    assert f"fleet validate -i {folder} says with its line what is left to do" in lines[4]
     assert main(["validate", "-i", str(folder)]) == exits.OK
+    assert "FLT008" in capsys.readouterr().out, "what init does not list, validate does"
     assert main(["fmt", "--check", "-i", str(folder)]) == exits.OK
 
 
@@ -111,8 +114,8 @@ def test_a_folder_with_a_fleet_is_refused(
 
 WRONG_ANSWERS = [
     ("--tenant", NOBODY, f"--tenant {NOBODY}: an id of zeros names nobody", "az account show --query tenantId"),
-    ("--tenant", "mine", "--tenant mine: the text 'mine', which does not match", ""),
-    ("--name", "My Fleet", "--name My Fleet: the text 'My Fleet', which does not match", ""),
+    ("--tenant", "mine", "--tenant mine: the text 'mine'; expected a GUID in small letters, such as 5e0c2f1a-", ""),
+    ("--name", "My Fleet", "--name My Fleet: the text 'My Fleet'; expected a name of 1 to 63 small letters", ""),
     ("--management", "10.7.1.5/24", "--management 10.7.1.5/24: '10.7.1.5/24' names a host inside a network; the network is 10.7.1.0/24", ""),
     ("--management", "10.100.0.0/24", "the management network 10.100.0.0/24 overlaps the Kubernetes services' network, 10.96.0.0/12", "name another"),
     ("--management", "10.20.2.0/23", "the Kubernetes network 10.20.2.0/24 overlaps the management network, 10.20.2.0/23", "name another"),
@@ -287,7 +290,7 @@ def test_a_complete_site_validates(folder: Path, capsys: pytest.CaptureFixture[s
 
 REFUSALS = [
     (["graz", *LINZ[1:]], "NEW003", "the site 'graz' is there already, in ", "name another"),
-    (["Linz", *LINZ[1:]], "NEW002", "the site's name is the text 'Linz', which does not match", ""),
+    (["Linz", *LINZ[1:]], "NEW002", "the site's name is the text 'Linz'; expected a name of 1 to 63 small letters", ""),
     ([*LINZ, "--ring", "brod"], "NEW003", "there is no ring 'brod'", "did you mean 'broad'?"),
     ([*LINZ, "--profile", "gpu-clustr"], "NEW003", "there is no profile 'gpu-clustr'", "did you mean 'gpu-cluster'?"),
     ([*LINZ, "--management", "10.30.0.0/16"], "NEW004", "linz's management network 10.30.0.0/16 overlaps graz's ", "name another network"),

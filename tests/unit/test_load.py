@@ -22,7 +22,7 @@ def test_the_example_is_without_findings() -> None:
         (GRAZ, "ring: broad", "ring: braod", "INV016 sites/graz.yaml:4 there is no ring 'braod'", "did you mean 'broad'?"),
         (GRAZ, "profile: gpu-cluster", "profile: gpu", "INV015 sites/graz.yaml:5 there is no profile 'gpu'", "known: gpu-cluster, offshore, pilot"),
         (GRAZ, "apiVersion: fleet/v1", "apiVersion: fleet/v2", "INV011 sites/graz.yaml:1 apiVersion is the text 'fleet/v2'; expected 'fleet/v1'", "did you mean 'fleet/v1'?"),
-        (GRAZ, "name: graz\n", "name: Graz\n", "INV011 sites/graz.yaml:3 name is the text 'Graz', which does not match ^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", None),
+        (GRAZ, "name: graz\n", "name: Graz\n", "INV011 sites/graz.yaml:3 name is the text 'Graz'; expected a name of 1 to 63 small letters, digits and dashes, with no dash at either end, such as graz-1", None),
         (GRAZ, "labels: {country: at", "labels: {country: no, floor: 3", "INV011 sites/graz.yaml:6 labels.floor is the number 3 where text is expected", 'put it in quotes: "3"'),
         ("fleet.yaml", "controlPlane: {count: 1,", "controlPlane: {count: 2,", "INV011 fleet.yaml:36 kubernetes.controlPlane.count is the number 2; expected 1, 3 or 5", None),
         ("fleet.yaml", "mode: constrained", "mode: constraint", "INV011 fleet.yaml:{} connectivity.mode is the text 'constraint'; expected 'connected', 'constrained' or 'disconnected'", "did you mean 'constrained'?"),
@@ -51,6 +51,46 @@ def test_a_missing_key_is_shown_where_it_belongs_with_what_to_type() -> None:
     assert places(found)[:1] == ["INV012 sites/graz.yaml:9 azureLocal.keyVault is missing"]
     assert found[0].help is not None
     assert found[0].help.startswith("add 'keyVault: …'")
+
+
+def test_a_mistyped_key_is_not_told_again_as_a_missing_one() -> None:
+    """Neither at the sites that lack it, where it stands in a shared layer, nor in the file itself."""
+    shared = check({"fleet.yaml": [("    tenant:", "    tenannt:")]})
+    assert places(shared) == ["INV010 fleet.yaml:18 unknown key 'tenannt' in azure"]
+    assert shared[0].sites == ("graz", "narvik", "turin")
+    own = check({GRAZ: [("  clusterName: graz-hci", "  clusterNam: graz-hci")]})
+    assert [d.code for d in own] == ["INV010"]
+    ring = check({"fleet.yaml": [("- name: broad", "- naem: broad")]})
+    assert places(ring) == ["INV010 fleet.yaml:11 unknown key 'naem' in rings.1"]
+    both = check({"fleet.yaml": [("    tenant:", "    whatever:")]})
+    assert {d.code for d in both} == {"INV010", "INV012"}, "no slip: the key that is missing is told"
+
+
+def test_a_literal_secret_is_one_finding() -> None:
+    """The model refuses it where a reference belongs, and a rule knows its form."""
+    key = "sk-" + "abcdefghijklmnopqrstuvwxyz012345"
+    reference = "apiKey: {kubernetes: {name: agent-secrets, key: FOUNDRY_API_KEY}}"
+    found = check({"fleet.yaml": [(reference, f"apiKey: {key}")]})
+    assert [d.code for d in found] == ["SEC001"]
+    assert found[0].sites == ("graz", "narvik", "turin")
+    two = check({"fleet.yaml": [(reference, f"apiKey: {key}"), ("localAdmin: {env: FLEET_LOCAL_ADMIN}", f"localAdmin: {key}")]})  # fmt: skip
+    assert [d.code for d in two] == ["SEC001", "SEC001"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("10.30.1.0/255.255.255.0", "'10.30.1.0/255.255.255.0' has no prefix length; as one it is 10.30.1.0/24"),
+        ("10.30.1.0/0.0.0.255", "'10.30.1.0/0.0.0.255' has no prefix length; as one it is 10.30.1.0/24"),
+        ("10.30.1.0/024", "'10.30.1.0/024' has no prefix length; as one it is 10.30.1.0/24"),
+        ("10.30.1.0/33", "'10.30.1.0/33' is not an IPv4 network, such as 10.0.0.0/24"),
+        ("10.30.1.0/", "'10.30.1.0/' is not an IPv4 network, such as 10.0.0.0/24"),
+        ("10.30.1.0", "a network is text with a prefix length, such as 10.0.0.0/24"),
+    ],
+)  # fmt: skip
+def test_a_network_is_written_with_its_prefix_length(typed: str, message: str) -> None:
+    found = check({GRAZ: [("cidr: 10.30.1.0/24", f"cidr: {typed}")]})
+    assert f"INV011 {GRAZ}:17 azureLocal.management.cidr: {message}" in places(found)
 
 
 def test_all_mistakes_of_all_files_are_reported_in_one_run() -> None:

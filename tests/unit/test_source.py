@@ -23,6 +23,24 @@ def test_places_of_values_and_keys() -> None:
     assert (missing.line, missing.column) == (1, 1)
 
 
+def test_what_an_item_of_a_list_does_not_give_is_shown_where_the_item_begins() -> None:
+    source = SourceFile("x.yaml", b"# top\nrings:\n  - name: a\n    soak: 1\n  - name: b\n")
+    missing = source.locate(("rings", 1, "soak"))
+    assert (missing.line, missing.column) == (5, 5)
+    assert source.locate(("nothing",)).line == 1
+
+
+@pytest.mark.parametrize("typed", ["ring:broad", "ring broad"])
+@pytest.mark.parametrize("below", ["", "profile: x\n", "\n# a remark\n\nprofile: x\n"])
+def test_a_key_without_its_colon_is_shown_and_not_what_stands_below_it(typed: str, below: str) -> None:
+    source = SourceFile("x.yaml", f"name: graz\n{typed}\n{below}".encode())
+    with pytest.raises(YamlError) as caught:
+        source.load()
+    found = caught.value.diagnostic
+    assert (found.code, found.span.line, found.span.column) == ("INV005", 2, 1)
+    assert (found.source_line, found.help) == (typed, "a key is followed by ': ' in its own line")
+
+
 def test_a_place_behind_an_alias_is_where_the_alias_stands_or_its_inner_value() -> None:
     source = SourceFile("x.yaml", b"base: &b\n  x: 1\nuse: *b\n")
     assert source.locate(("use",)).line == 3

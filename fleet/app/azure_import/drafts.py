@@ -334,12 +334,18 @@ def _ring(reading: Reading, fleet: Inventory) -> tuple[str, list[str]]:
 
 
 def _profile(reading: Reading, fleet: Inventory, ring: str, site: str) -> tuple[str | None, str | None]:
-    """The profile with which the site's file says least; none where no profile says what Azure says."""
+    """The profile with which the site's file says least; none where no profile says what Azure says.
+
+    A profile for a single machine is not for a cluster of several, however little its file would say.
+    """
     profiles: Mapping[str, Any] = fleet.raw.get("profiles") or {}
     site_schema = schema("site")
+    machines = at(reading.told, ("azureLocal", "nodes")) or ()
     ranked = []
     for order, name in enumerate([None, *profiles]):
         below = inherited(fleet.raw, ring, name, site)
+        if name is not None and len(machines) > 1 and below.get("topology") == "pilot-node":
+            continue
         told = _with_registry(reading, below)
         own = profiles.get(name) or {} if name else {}
         same = sum(
@@ -349,7 +355,7 @@ def _profile(reading: Reading, fleet: Inventory, ring: str, site: str) -> tuple[
         )
         said = sum(1 for _ in leaves(remainder(told, below, site_schema, site_schema)))
         ranked.append((said, -same, order, name))
-    if not ranked[1:]:
+    if not profiles:
         return None, None
     said, same, _, best = min(ranked, key=lambda rank: rank[:3])
     if best is None:
