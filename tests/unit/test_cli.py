@@ -195,10 +195,14 @@ def test_explain_names_the_source(capsys: pytest.CaptureFixture[str]) -> None:
 def test_render_replaces_its_own_folder_and_no_other(fleet_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "gitops"
     assert main(["render", "graz", "-i", str(fleet_folder), "--out", str(out)]) == exits.OK
-    (out / "stale.yaml").write_text("left over\n")
-    assert main(["render", "graz", "-i", str(fleet_folder), "--out", str(out)]) == exits.OK
-    assert not (out / "stale.yaml").exists()
+    stale = out / "workloads" / "stale.yaml"
+    stale.write_text("left over\n")
+    assert main(["render", "graz", "-i", str(fleet_folder), "--out", str(out), "--no-cache"]) == exits.OK
+    assert not stale.exists()
     assert (out / "clusters" / "graz" / "parts.yaml").exists()
+    (out / "mine.yaml").write_text("beside the tree's own folders\n")
+    assert main(["render", "graz", "-i", str(fleet_folder), "--out", str(out)]) == exits.USAGE
+    assert (out / "mine.yaml").exists()
 
     mine = tmp_path / "mine"
     mine.mkdir()
