@@ -62,7 +62,7 @@ CASES = {
         ],
     ),
     "GOV002": Cases(
-        fires=[Case({FLEET: [also_accepted("mcp-registry")]}, "fleet.yaml:{mcp-registry} mcp-registry is accepted, and no site uses it")],
+        fires=[Case({FLEET: [also_accepted("mcp-registry")]}, "fleet.yaml:{component: mcp-registry} mcp-registry is accepted, and no site uses it")],
         near=[{FLEET: [also_accepted("mcp-registry")], **graz("services: {mcpRegistry: {}}")},
               {FLEET: [also_accepted("gpu-l4")]}],
     ),

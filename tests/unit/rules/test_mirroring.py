@@ -37,7 +37,7 @@ CASES = {
             Case(operator("{host: nvcr.io}"), "fleet.yaml:{operator: {metrics} the GPU operator comes from registry.k8s.io, which the site's registry does not mirror",
                  help="add '{host: registry.k8s.io}' to 'registry.upstreams'"),
             Case(registry("scan: true", (IMAGE, IMAGE.replace("registry.factory.example", "ghcr.io"))),
-                 "fleet.yaml:{ghcr.io} 'chat' comes from ghcr.io, which the site's registry does not mirror"),
+                 "fleet.yaml:{ghcr.io/inference} 'chat' comes from ghcr.io, which the site's registry does not mirror"),
             Case(registry(f"upstreams: [{HOSTS}]", (GPU, "gpu: {model: L4, perNode: 2, kai: {queues: {chat: {gpuQuota: 2, cpuQuota: -1, memoryQuotaMb: -1}}}}"),
                           ("        gpus: 1\n", "        gpus: 1\n        queue: chat\n")),
                  "fleet.yaml:{kai:} KAI comes from ghcr.io"),
