@@ -18,6 +18,8 @@ from tests.conformance.running import running_cluster
 from tests.factory import factory_inventory, load
 
 GENERATED = 200
+NAMED = ("serviceAccountName", "priorityClassName")
+"""What a pod names and the API server looks up: not there in a test that applies nothing but the pod."""
 RESTRICTED = [name for name, level in NAMESPACES if level == "restricted"]
 
 
@@ -81,14 +83,14 @@ def test_pod_security_takes_every_pod(cluster: Cluster, site: str) -> None:
     assert {namespace for namespace, _ in pods} >= {"agents", "tools"}
     for namespace, pod in pods:
         metadata = {"name": "as-rendered", "namespace": namespace, "labels": pod["metadata"]["labels"]}
-        spec = {k: v for k, v in pod["spec"].items() if k != "serviceAccountName"}
+        spec = {k: v for k, v in pod["spec"].items() if k not in NAMED}
         cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}, dry_run=True)
 
 
 @pytest.mark.parametrize("namespace", RESTRICTED)
 def test_pod_security_refuses_what_asks_for_more(cluster: Cluster, namespace: str) -> None:
     pod = next(pod for place, pod in pods_of(rendered(trees()["graz"])) if place == namespace)
-    spec = {k: v for k, v in pod["spec"].items() if k != "serviceAccountName"} | {"hostNetwork": True}
+    spec = {k: v for k, v in pod["spec"].items() if k not in NAMED} | {"hostNetwork": True}
     metadata = {"name": "more", "namespace": namespace}
     with pytest.raises(RefusedError, match="violates PodSecurity"):
         cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}, dry_run=True)
